@@ -1,0 +1,93 @@
+package netplan
+
+import (
+	"github.com/vkinfer/vkinfer/netplan/graph"
+)
+
+// Plan is a network lowered for one kind of device: a list of dispatches over one arena and one block
+// of packed weights. It is plain data without Vulkan handles, the same for every batch size: offsets
+// and sizes are per image, and a tensor of a batch of n images lies at n·Offset and holds n·Stride bytes.
+type Plan struct {
+	Model     string
+	Precision string // "float32"
+	Input     graph.Shape
+	Classes   int
+
+	Tensors    []Tensor
+	Dispatches []Dispatch
+	Weights    []byte // packed constants, little-endian; bindings refer to it by offset
+	ArenaBytes int64  // per image
+
+	InputTensor  int // index into Tensors
+	OutputTensor int
+	MaxBatch     int // the largest batch the device's limits allow in one submit
+
+	MACs  int64 // multiply-adds per image
+	Bytes int64 // bytes moved per image by all dispatches, weights not counted
+}
+
+// Layout is how a tensor's elements are ordered in memory.
+type Layout uint8
+
+// The layouts of a tensor of one image; the batch is always outermost.
+const (
+	NHWC8  Layout = iota // rows, columns, channels padded to a multiple of 8; padded lanes are zero
+	NCHW                 // planes, unpadded: what callers hand in
+	Vector               // channels padded to 8: gates, pooled vectors, logits
+	Tiles                // partial sums: tile, channels padded to 8
+)
+
+// String returns the layout's name in plan texts.
+func (l Layout) String() string { return [...]string{"nhwc8", "nchw", "vector", "tiles"}[l] }
+
+// Tensor is a value that is materialised in the arena.
+type Tensor struct {
+	Name   string      // name of the graph node it holds, or that plus a suffix (".partial")
+	Yields string      // node of the unfused graph with the same value, "" for partial sums
+	Shape  graph.Shape // unpadded, of one image; for Tiles: C channels, H tiles, W = 1
+	Layout Layout
+	Stride int64 // bytes from one image to the next within the tensor
+	Offset int64 // bytes per image of batch: the tensor of a batch of n begins at n·Offset
+	// First and Last are the indexes of the dispatches that write it first and read it last
+	// (-1 and len(Dispatches) for values that live outside the plan).
+	First, Last int
+}
+
+// PaddedC returns the number of channels stored, padding included.
+func (t *Tensor) PaddedC() int {
+	if t.Layout == NCHW {
+		return t.Shape.C
+	}
+	return pad8(t.Shape.C)
+}
+
+// Binding is what a kernel sees at one storage-buffer binding: a tensor, or a range of the weights.
+type Binding struct {
+	Tensor int  // index into Plan.Tensors, -1 for weights
+	Write  bool // the kernel writes it
+	Offset int64
+	Size   int64 // bytes of weights, for Tensor = -1
+}
+
+// Groups is the number of workgroups along one axis for a batch of n: ceil((Fixed + PerImage·n) / Tile).
+type Groups struct{ Fixed, PerImage, Tile int }
+
+// For returns the number for a batch of n.
+func (g Groups) For(n int) int { return (g.Fixed + g.PerImage*n + g.Tile - 1) / g.Tile }
+
+// Dispatch is one kernel launch.
+type Dispatch struct {
+	Node   string    // graph node it computes
+	Kernel string    // name in shaders.Kernels
+	Spec   []uint32  // specialization constants, constant_id 0, 1, …; the first three are the workgroup's size
+	Push   []uint32  // push constants; word 0 is the batch, which the executor fills in
+	Bind   []Binding // set 0, binding 0, 1, …
+	Groups [3]Groups
+	// Barrier asks for a full compute memory barrier before this dispatch.
+	Barrier bool
+
+	MACs  int64 // multiply-adds per image
+	Bytes int64 // bytes of tensors read and written per image
+}
+
+func pad8(c int) int { return (c + 7) &^ 7 }
