@@ -1,0 +1,119 @@
+package preprocess
+
+import (
+	"fmt"
+	"math"
+)
+
+// MaxSize is the largest crop side that Transform.Check accepts, and maxResized the largest shorter
+// side after the resize; they keep the arithmetic and the memory of a wrong option small.
+const (
+	MaxSize    = 1 << 13
+	maxResized = 1 << 15
+)
+
+// Transform is the evaluation transform of one network: resize, centre crop, normalise.
+type Transform struct {
+	Size    int        // side of the square crop in pixels: the network's input height and width
+	CropPct float64    // Size over the shorter side after the resize, e.g. 0.882
+	Mean    [3]float32 // per channel, RGB, on the scale 0..1
+	Std     [3]float32 // per channel, RGB, on the scale 0..1
+}
+
+// Check reports a transform that cannot be carried out.
+func (tr Transform) Check() error {
+	if tr.Size < 1 || tr.Size > MaxSize {
+		return fmt.Errorf("preprocess: transform: image size is %d; want 1 to %d", tr.Size, MaxSize)
+	}
+	if !(tr.CropPct > 0) || math.IsInf(tr.CropPct, 0) {
+		return fmt.Errorf("preprocess: transform: crop fraction is %v; want a number above 0, such as 0.882", tr.CropPct)
+	}
+	if r := math.Floor(float64(tr.Size) / tr.CropPct); r < 1 || r > maxResized {
+		return fmt.Errorf("preprocess: transform: image size %d with crop fraction %v resizes the shorter side to %.0f; want 1 to %d",
+			tr.Size, tr.CropPct, r, maxResized)
+	}
+	for i := range 3 {
+		if tr.Std[i] == 0 || tr.Std[i] != tr.Std[i] || tr.Mean[i] != tr.Mean[i] {
+			return fmt.Errorf("preprocess: transform: mean %v, std %v; want numbers, and no std of 0", tr.Mean, tr.Std)
+		}
+	}
+	return nil
+}
+
+// ResizedSize returns the size to which a picture of w×h pixels is resized before the crop: the shorter
+// side floor(Size/CropPct), the longer one int(shorter·long/short), truncated, as torchvision's Resize.
+func (tr Transform) ResizedSize(w, h int) (rw, rh int) {
+	s := int(math.Floor(float64(tr.Size) / tr.CropPct))
+	if w <= h {
+		return s, int(float64(s*h) / float64(w))
+	}
+	return int(float64(s*w) / float64(h)), s
+}
+
+// Apply resizes and centre-crops img and returns HWC bytes [Size,Size,3], bit for bit what Pillow's
+// BICUBIC resize and torchvision's CenterCrop give. Where the resized picture is smaller than the crop
+// (CropPct above 1) it is surrounded with zeros. It returns nil for a transform that fails Check and for
+// a picture whose Pix is shorter than W·H·3 or which is empty.
+func (tr Transform) Apply(img *RGB) []uint8 {
+	if tr.Check() != nil || img == nil || img.W < 1 || img.H < 1 || len(img.Pix)/3/img.W < img.H {
+		return nil
+	}
+	rw, rh := tr.ResizedSize(img.W, img.H)
+	x, y := cropSpan(rw, tr.Size), cropSpan(rh, tr.Size)
+	if x.n == tr.Size && y.n == tr.Size {
+		return resizeCrop(img, rw, rh, x, y)
+	}
+	part := resizeCrop(img, rw, rh, x, y)
+	out := make([]uint8, tr.Size*tr.Size*3)
+	for row := range y.n {
+		copy(out[((y.pad+row)*tr.Size+x.pad)*3:], part[row*x.n*3:(row+1)*x.n*3])
+	}
+	return out
+}
+
+// span is what a centre crop takes of one dimension: n pixels starting at first, put down at pad.
+type span struct{ first, n, pad int }
+
+// cropSpan places a crop of size pixels in the middle of have pixels. A picture larger than the crop
+// loses round((have-size)/2) pixels before it, with halves rounded to even as Python's round does; a
+// smaller one gets floor((size-have)/2) zeros before it and the remainder after it.
+func cropSpan(have, size int) span {
+	if have < size {
+		return span{0, have, (size - have) / 2}
+	}
+	return span{int(math.RoundToEven(float64(have-size) / 2)), size, 0}
+}
+
+// Tensor writes the normalised input tensor: u8 is HWC [S,S,3] as Apply returns it, dst becomes NCHW
+// [3,S,S] with dst = (u8/255 - mean)/std, every step rounded to float32 as torchvision's to_tensor and
+// normalize do. It works for any pixel count; dst and u8 must have the same length, a multiple of 3,
+// else the shorter of the two decides and the rest of dst is left alone.
+func (tr Transform) Tensor(u8 []uint8, dst []float32) {
+	n := min(len(u8), len(dst)) / 3
+	var table [3][256]float32
+	for c := range 3 {
+		for v := range 256 {
+			x := float32(v) / 255
+			x = float32(x - tr.Mean[c])
+			table[c][v] = x / tr.Std[c]
+		}
+	}
+	r, g, b := dst[:n], dst[n:2*n], dst[2*n:3*n]
+	u8 = u8[:3*n]
+	for i := range n {
+		p := u8[3*i : 3*i+3 : 3*i+3]
+		r[i], g[i], b[i] = table[0][p[0]], table[1][p[1]], table[2][p[2]]
+	}
+}
+
+// Picture decodes a picture file's bytes and applies the transform: HWC bytes [Size,Size,3].
+func (tr Transform) Picture(data []byte, lim Limits) ([]uint8, error) {
+	if err := tr.Check(); err != nil {
+		return nil, err
+	}
+	img, err := Decode(data, lim)
+	if err != nil {
+		return nil, err
+	}
+	return tr.Apply(img), nil
+}

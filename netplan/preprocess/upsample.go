@@ -1,0 +1,103 @@
+package preprocess
+
+// plane is one colour component: w×h samples, each standing for sx×sy pixels.
+type plane struct {
+	pix          []uint8
+	stride, w, h int
+	sx, sy       int
+}
+
+// upsampler makes full-width rows of a plane as libjpeg's "fancy" upsampling does: a triangle filter,
+// 3/4 of the nearer sample and 1/4 of the further one, in each subsampled dimension, with its rounding.
+// Edge samples stand in for those outside. Ratios other than 2, and planes of at most two columns,
+// repeat samples.
+type upsampler struct {
+	p    *plane
+	out  []uint8
+	sums []int32 // h2v2: 3·near + far of one row
+}
+
+func newUpsampler(p *plane, width int) upsampler {
+	u := upsampler{p: p}
+	if p.sx != 1 || p.sy != 1 {
+		u.out = make([]uint8, max(width, p.w*p.sx)+p.sx)
+	}
+	if p.sx == 2 && p.sy == 2 {
+		u.sums = make([]int32, p.w)
+	}
+	return u
+}
+
+// row returns the samples of pixel row y; they are valid until the next call.
+func (u *upsampler) row(y int) []uint8 {
+	p := u.p
+	near := y / p.sy
+	in := p.pix[near*p.stride : near*p.stride+p.w]
+	far := near - 1
+	if p.sy == 2 && y&1 == 1 {
+		far = near + 1
+	}
+	far = min(max(far, 0), p.h-1)
+	other := p.pix[far*p.stride : far*p.stride+p.w]
+	fancy := p.w > 2
+	switch {
+	case p.sx == 1 && p.sy == 1:
+		return in
+	case p.sx == 2 && p.sy == 1 && fancy:
+		u.h2v1(in)
+	case p.sx == 2 && p.sy == 2 && fancy:
+		u.h2v2(in, other)
+	case p.sx == 1 && p.sy == 2:
+		bias := int32(1)
+		if y&1 == 1 {
+			bias = 2
+		}
+		for x, v := range in {
+			u.out[x] = uint8((3*int32(v) + int32(other[x]) + bias) >> 2)
+		}
+	default:
+		for x, v := range in {
+			for i := range p.sx {
+				u.out[x*p.sx+i] = v
+			}
+		}
+	}
+	return u.out
+}
+
+func (u *upsampler) h2v1(in []uint8) {
+	n := len(in)
+	out := u.out[:2*n]
+	for x, v := range in {
+		c := 3 * int32(v)
+		l, r := v, v
+		if x > 0 {
+			l = in[x-1]
+		}
+		if x < n-1 {
+			r = in[x+1]
+		}
+		out[2*x] = uint8((c + int32(l) + 1) >> 2)
+		out[2*x+1] = uint8((c + int32(r) + 2) >> 2)
+	}
+}
+
+func (u *upsampler) h2v2(near, far []uint8) {
+	s := u.sums[:len(near)]
+	far = far[:len(near)]
+	for x, v := range near {
+		s[x] = 3*int32(v) + int32(far[x])
+	}
+	n := len(s)
+	out := u.out[:2*n]
+	last := s[0]
+	for x, c := range s {
+		next := c
+		if x < n-1 {
+			next = s[x+1]
+		}
+		out[2*x] = uint8((3*c + last + 8) >> 4)
+		out[2*x+1] = uint8((3*c + next + 7) >> 4)
+		last = c
+	}
+}
