@@ -1,0 +1,45 @@
+package weights
+
+import "fmt"
+
+// The sizes in a file are claims. Before anything is allocated on the strength of one, it is
+// held against what the file can really contain, and against a budget derived from the
+// file's true size: a deflated record, overlapping zip entries, a stride of 0 and a thousand
+// strided views of one storage can each ask for far more than the file holds.
+const (
+	// maxPickle bounds the object graph of one checkpoint. Real ones need about 150 bytes
+	// per tensor (74 KB for 508 entries), with optimizer state 1 MB.
+	maxPickle = 16 << 20
+
+	budgetFloor  = 4 << 20 // what any file may use, however small
+	budgetFactor = 16      // and how many times its own size in addition
+)
+
+// budget counts the bytes that reading one file may still allocate for storages and gathered views.
+type budget struct{ size, left int64 }
+
+func newBudget(fileSize int64) *budget {
+	return &budget{size: fileSize, left: budgetFloor + budgetFactor*min(fileSize, 1<<55)}
+}
+
+// take reserves n bytes or explains why not. A negative n is refused too.
+func (b *budget) take(n int64, what string) error {
+	if n < 0 || n > b.left {
+		return badf("%s wants %s more, which is out of proportion to a file of %s; the file is damaged or made to exhaust memory", what, sizeText(n), sizeText(b.size))
+	}
+	b.left -= n
+	return nil
+}
+
+// sizeText writes a byte count for people, exactly where it is short.
+func sizeText(n int64) string {
+	switch {
+	case n < 0:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%d bytes", n)
+	case n < 1<<40:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f TiB", float64(n)/(1<<40))
+}
