@@ -1,0 +1,54 @@
+#version 450
+// A 1×1 convolution as a matrix product: x [batch·pixels][K] times w [K][N], NHWC8 in and out.
+// Prologue: the squeeze-and-excitation gate multiplies x. Epilogue: bias, activation, residual.
+// One lane computes four rows times eight columns. Groups: (ceil(batch·pixels / (4·lanes)), N/8, 1).
+#extension GL_GOOGLE_include_directive : require
+#include "activation.glsl"
+
+layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
+layout(constant_id = 3) const uint ACT = 0;
+layout(constant_id = 4) const bool GATE = false;
+layout(constant_id = 5) const bool RESIDUAL = false;
+
+layout(push_constant) uniform Push {
+  uint batch;
+  uint pixels;     // of one image
+  uint k4;         // input channels, padded, in vec4
+  uint n4;         // output channels, padded, in vec4
+} p;
+
+layout(std430, binding = 0) readonly buffer X { vec4 x[]; };          // [batch][pixels][k4]
+layout(std430, binding = 1) readonly buffer W { vec4 w[]; };          // [4·k4][n4]
+layout(std430, binding = 2) readonly buffer B { vec4 bias[]; };       // [n4]
+layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };         // [batch][pixels][n4]
+layout(std430, binding = 4) readonly buffer G { vec4 gate[]; };       // [batch][k4]; x where GATE is off
+layout(std430, binding = 5) readonly buffer R { vec4 residual[]; };   // [batch][pixels][n4]; x where RESIDUAL is off
+
+#include "conv1x1_tile.glsl"
+
+void main() {
+  uint rows = p.batch * p.pixels;
+  uint row0 = gl_GlobalInvocationID.x * ROWS;
+  uint col4 = gl_WorkGroupID.y * 2u;
+  if (row0 >= rows) return;
+  uint rowAt[ROWS], gateAt[ROWS];
+  for (uint r = 0u; r < ROWS; r++) {
+    uint row = min(row0 + r, rows - 1u);  // the last tile reads its last row again and does not store it
+    rowAt[r] = row * p.k4;
+    gateAt[r] = GATE ? row / p.pixels * p.k4 : 0u;
+  }
+  vec4 acc[ROWS][2];
+  multiplyTile(rowAt, gateAt, p.k4, p.n4, col4, GATE, acc);
+  vec4 b0 = bias[col4], b1 = bias[col4 + 1u];
+  for (uint r = 0u; r < ROWS; r++) {
+    if (row0 + r >= rows) break;
+    uint at = (row0 + r) * p.n4 + col4;
+    vec4 v0 = activate(acc[r][0] + b0, ACT), v1 = activate(acc[r][1] + b1, ACT);
+    if (RESIDUAL) {
+      v0 += residual[at];
+      v1 += residual[at + 1u];
+    }
+    y[at] = v0;
+    y[at + 1u] = v1;
+  }
+}

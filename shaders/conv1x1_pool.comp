@@ -1,0 +1,58 @@
+#version 450
+// The head: a 1×1 convolution with bias and activation whose map is never stored, only its mean.
+// One workgroup computes eight columns of one image; lanes share its rows, four at a time, and their
+// sums are added in a fixed order. Groups: (N/8, batch, 1).
+#extension GL_GOOGLE_include_directive : require
+#include "activation.glsl"
+
+layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
+layout(constant_id = 0) const uint LANES = 64;
+layout(constant_id = 3) const uint ACT = 1;
+
+layout(push_constant) uniform Push {
+  uint batch;
+  uint pixels;     // of one image
+  uint k4;         // input channels, padded, in vec4
+  uint n4;         // output channels, padded, in vec4
+} p;
+
+layout(std430, binding = 0) readonly buffer X { vec4 x[]; };          // [batch][pixels][k4]
+layout(std430, binding = 1) readonly buffer W { vec4 w[]; };          // [4·k4][n4]
+layout(std430, binding = 2) readonly buffer B { vec4 bias[]; };       // [n4]
+layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };         // [batch][n4]
+
+// multiplyTile's gate is off here.
+#define gate x
+#include "conv1x1_tile.glsl"
+
+shared vec4 sums[LANES][2];
+
+void main() {
+  uint lane = gl_LocalInvocationID.x;
+  uint col4 = gl_WorkGroupID.x * 2u;
+  uint image = gl_WorkGroupID.y;
+  vec4 b0 = bias[col4], b1 = bias[col4 + 1u];
+  vec4 sum0 = vec4(0.0), sum1 = vec4(0.0);
+  for (uint row0 = lane * ROWS; row0 < p.pixels; row0 += LANES * ROWS) {
+    uint rowAt[ROWS], gateAt[ROWS];
+    for (uint r = 0u; r < ROWS; r++) {
+      rowAt[r] = (image * p.pixels + min(row0 + r, p.pixels - 1u)) * p.k4;
+      gateAt[r] = 0u;
+    }
+    vec4 acc[ROWS][2];
+    multiplyTile(rowAt, gateAt, p.k4, p.n4, col4, false, acc);
+    for (uint r = 0u; r < ROWS; r++) {
+      if (row0 + r >= p.pixels) break;
+      sum0 += activate(acc[r][0] + b0, ACT);
+      sum1 += activate(acc[r][1] + b1, ACT);
+    }
+  }
+  sums[lane][0] = sum0;
+  sums[lane][1] = sum1;
+  barrier();
+  if (lane < 2u) {
+    vec4 sum = vec4(0.0);
+    for (uint i = 0u; i < LANES; i++) sum += sums[i][lane];
+    y[image * p.n4 + col4 + lane] = sum / float(p.pixels);
+  }
+}

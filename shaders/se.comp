@@ -1,0 +1,62 @@
+#version 450
+// Squeeze-and-excitation's gate: the mean from the depthwise convolution's tile sums, a linear layer
+// with SiLU down to `reduced` values, a linear layer with a sigmoid up again. One workgroup per image;
+// every sum has a fixed order. Groups: (batch, 1, 1).
+#extension GL_GOOGLE_include_directive : require
+#include "activation.glsl"
+
+layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
+layout(constant_id = 0) const uint LANES = 128;
+
+layout(push_constant) uniform Push {
+  uint batch;
+  uint channels4;     // padded, in vec4; at most MAX_CHANNELS4
+  uint reduced;       // at most MAX_REDUCED
+  uint tiles;
+  uint pixels;        // of the map the tiles sum
+} p;
+
+layout(std430, binding = 0) readonly buffer S { vec4 tileSums[]; };   // [batch][tiles][channels4]
+layout(std430, binding = 1) readonly buffer W1 { vec4 w1[]; };        // [reduced][channels4]
+layout(std430, binding = 2) readonly buffer B1 { float b1[]; };       // [reduced]
+layout(std430, binding = 3) readonly buffer W2 { vec4 w2[]; };        // [reduced][channels4]
+layout(std430, binding = 4) readonly buffer B2 { vec4 b2[]; };        // [channels4]
+layout(std430, binding = 5) writeonly buffer Y { vec4 y[]; };         // [batch][channels4]
+
+const uint MAX_CHANNELS4 = 832u;  // 3328 channels
+const uint MAX_REDUCED = 128u;
+const uint SPLIT = 16u;           // lanes that share one dot product
+
+shared vec4 mean[MAX_CHANNELS4];
+shared float reducedValues[MAX_REDUCED];
+shared float parts[LANES];
+
+void main() {
+  uint lane = gl_LocalInvocationID.x;
+  uint image = gl_WorkGroupID.x;
+  for (uint c = lane; c < p.channels4; c += LANES) {
+    vec4 sum = vec4(0.0);
+    for (uint t = 0u; t < p.tiles; t++) sum += tileSums[(image * p.tiles + t) * p.channels4 + c];
+    mean[c] = sum / float(p.pixels);
+  }
+  barrier();
+  for (uint r0 = 0u; r0 < p.reduced; r0 += LANES / SPLIT) {
+    uint r = r0 + lane / SPLIT;
+    float dotPart = 0.0;
+    if (r < p.reduced)
+      for (uint c = lane % SPLIT; c < p.channels4; c += SPLIT) dotPart += dot(mean[c], w1[r * p.channels4 + c]);
+    parts[lane] = dotPart;
+    barrier();
+    if (lane < LANES / SPLIT && r0 + lane < p.reduced) {
+      float sum = b1[r0 + lane];
+      for (uint i = 0u; i < SPLIT; i++) sum += parts[lane * SPLIT + i];
+      reducedValues[r0 + lane] = sum / (1.0 + exp(-sum));
+    }
+    barrier();
+  }
+  for (uint c = lane; c < p.channels4; c += LANES) {
+    vec4 sum = b2[c];
+    for (uint r = 0u; r < p.reduced; r++) sum += reducedValues[r] * w2[r * p.channels4 + c];
+    y[image * p.channels4 + c] = sigmoid(sum);
+  }
+}
