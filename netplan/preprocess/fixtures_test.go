@@ -39,9 +39,6 @@ func byteDiff(t testing.TB, got, want []uint8) (worst int, mean float64) {
 	return worst, float64(sum) / float64(len(got))
 }
 
-// lossy says whether a picture's decoder may differ from libjpeg's by a little.
-func lossy(name string) bool { return strings.HasSuffix(name, ".jpg") }
-
 type fixtureIndex struct {
 	Pictures map[string]struct {
 		Size      [2]int
@@ -70,7 +67,7 @@ func TestFixturePictures(t *testing.T) {
 			if img.W != want.Size[0] || img.H != want.Size[1] {
 				t.Fatalf("decoded to %d×%d, want %v", img.W, img.H, want.Size)
 			}
-			if sum := sha256.Sum256(img.Pix); !lossy(name) && hex.EncodeToString(sum[:]) != want.RGBSHA256 {
+			if sum := sha256.Sum256(img.Pix); hex.EncodeToString(sum[:]) != want.RGBSHA256 {
 				t.Error("decoded pixels differ from Pillow's")
 			}
 			for net, tr := range nets {
@@ -80,7 +77,7 @@ func TestFixturePictures(t *testing.T) {
 				}
 				ref := oracle.Bytes(t, filepath.Join("pictures/u8", name+"."+net+".u8.bin"))
 				worst, mean := byteDiff(t, got, ref)
-				if lossy(name) && (worst > 3 || mean > 0.05) || !lossy(name) && worst > 0 {
+				if worst > 0 {
 					t.Errorf("%s: worst %d, mean %.4f levels from Pillow", net, worst, mean)
 				}
 				t.Logf("%s: worst %d, mean %.4f", net, worst, mean)

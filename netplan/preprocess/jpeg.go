@@ -1,74 +1,202 @@
 package preprocess
 
 import (
-	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"image"
-	"image/jpeg"
 	"io"
 )
 
-// jpegHeader is what the markers before the first scan say.
-type jpegHeader struct {
-	w, h       int
-	components []struct{ id, h, v int }
-	jfif       bool
-	adobe      int // the transform byte of the Adobe marker, -1 without one
-	scan       int // offset of the first SOS marker
+// The JPEG decoder gives the very bytes that libjpeg-turbo gives Pillow, which image/jpeg does not: its
+// inverse DCT rounds differently and it repeats chroma samples. It reads 8-bit baseline, extended
+// sequential and progressive Huffman-coded files (ITU-T T.81) with 1, 3 or 4 components in any whole
+// sampling ratio. Unlike libjpeg it refuses entropy-coded data that is damaged.
+
+// maxScans bounds the work that a progressive file can ask for; encoders write about ten.
+const maxScans = 1000
+
+// jpegComponent is one colour component of the frame.
+type jpegComponent struct {
+	id, h, v, tq int
+	w, hgt       int // true size in samples
+	bw, bh       int // size in blocks that hold true samples
+	rowBlocks    int // blocks in a row of coef and pix, a whole number of MCUs
+	colBlocks    int
+	quant        *[64]uint16 // zigzag order; taken at the component's first scan
+	pix          []uint8     // rowBlocks*8 × colBlocks*8 samples
+	coef         []int16     // progressive only: rowBlocks × colBlocks × 64, natural order
+	pred         int32       // DC predictor of the current scan
+	seen         bool        // a scan with its DC coefficients came
 }
 
-var errNoScan = errors.New("damaged: no picture data (no start-of-scan marker)")
+type jpegDecoder struct {
+	data        []byte
+	pos         int
+	w, h        int
+	progressive bool
+	comps       []jpegComponent
+	hmax, vmax  int
+	mcusX       int
+	mcusY       int
+	jfif        bool
+	adobe       int // the transform byte of the Adobe marker, -1 without one
+	quant       [4]*[64]uint16
+	dc, ac      [4]*huffTable
+	restart     int // MCUs between restart markers, 0: none
+	scans       int
+	eobRun      int32
+}
 
-// readJPEGHeader walks the markers up to the first scan.
-func readJPEGHeader(data []byte) (h jpegHeader, err error) {
-	h.adobe = -1
-	pos := 2
+// JPEG markers (second byte; the first is 0xff).
+const (
+	mTEM   = 0x01
+	mSOF0  = 0xc0
+	mSOF1  = 0xc1
+	mSOF2  = 0xc2
+	mDHT   = 0xc4
+	mJPG   = 0xc8
+	mDAC   = 0xcc
+	mSOF15 = 0xcf
+	mRST0  = 0xd0
+	mRST7  = 0xd7
+	mSOI   = 0xd8
+	mEOI   = 0xd9
+	mSOS   = 0xda
+	mDQT   = 0xdb
+	mDRI   = 0xdd
+	mAPP0  = 0xe0
+	mAPP14 = 0xee
+)
+
+func jpegSize(data []byte) (w, h int, err error) {
+	d := newJPEGDecoder(data)
+	if _, err := d.untilScan(); err != nil {
+		return 0, 0, err
+	}
+	return d.w, d.h, nil
+}
+
+func newJPEGDecoder(data []byte) *jpegDecoder { return &jpegDecoder{data: data, pos: 2, adobe: -1} }
+
+func decodeJPEG(data []byte) (*RGB, error) {
+	d := newJPEGDecoder(data)
+	first, err := d.untilScan()
+	if err != nil {
+		return nil, err
+	}
+	if err := d.allocate(); err != nil {
+		return nil, err
+	}
+	for scan := first; scan != nil; {
+		if err := d.scan(scan); err != nil {
+			return nil, err
+		}
+		if !d.progressive && d.complete() {
+			break // whatever follows, even a missing end marker, cannot change the picture
+		}
+		if scan, err = d.untilScan(); err != nil {
+			return nil, err
+		}
+	}
+	if !d.complete() {
+		return nil, errors.New("damaged: a colour component has no data")
+	}
+	if d.progressive {
+		d.reconstruct()
+	}
+	return d.toRGB(), nil
+}
+
+func (d *jpegDecoder) complete() bool {
+	for i := range d.comps {
+		if !d.comps[i].seen {
+			return false
+		}
+	}
+	return true
+}
+
+// segment finds the next marker and its payload. Bytes between segments are skipped, as libjpeg does.
+func (d *jpegDecoder) segment() (marker byte, payload []byte, err error) {
+	data, pos := d.data, d.pos
 	for {
-		// Between segments anything up to the next marker is skipped, as libjpeg does.
 		for pos+1 < len(data) && (data[pos] != 0xff || data[pos+1] == 0xff || data[pos+1] == 0) {
 			pos++
 		}
-		if pos+4 > len(data) {
-			return h, io.ErrUnexpectedEOF
+		if pos+1 >= len(data) {
+			return 0, nil, io.ErrUnexpectedEOF
 		}
-		marker := data[pos+1]
-		if marker >= 0xd0 && marker <= 0xd8 || marker == 0x01 {
-			pos += 2
-			continue
+		marker = data[pos+1]
+		pos += 2
+		if marker == mEOI {
+			d.pos = pos
+			return marker, nil, nil
 		}
-		if marker == 0xd9 {
-			return h, errNoScan
+		if marker >= mRST0 && marker <= mSOI || marker == mTEM {
+			continue // stray, without a payload
 		}
-		n := int(data[pos+2])<<8 | int(data[pos+3])
-		if n < 2 || pos+2+n > len(data) {
-			return h, io.ErrUnexpectedEOF
+		break
+	}
+	if pos+2 > len(data) {
+		return 0, nil, io.ErrUnexpectedEOF
+	}
+	n := int(binary.BigEndian.Uint16(data[pos:]))
+	if n < 2 {
+		return 0, nil, fmt.Errorf("damaged: marker %#x has length %d; want at least 2", marker, n)
+	}
+	if pos+n > len(data) {
+		return 0, nil, io.ErrUnexpectedEOF
+	}
+	d.pos = pos + n
+	return marker, data[pos+2 : pos+n], nil
+}
+
+// untilScan reads the segments up to the next start of scan and returns its payload, nil at the end of
+// the picture.
+func (d *jpegDecoder) untilScan() ([]byte, error) {
+	for {
+		marker, p, err := d.segment()
+		if err != nil {
+			return nil, err
 		}
-		seg := data[pos+4 : pos+2+n]
 		switch {
-		case marker == 0xda:
-			if h.components == nil {
-				return h, errors.New("damaged: a scan comes before the frame header")
+		case marker == mSOS:
+			if d.comps == nil {
+				return nil, errors.New("damaged: a scan comes before the frame header")
 			}
-			h.scan = pos
-			return h, nil
-		case marker == 0xe0 && len(seg) >= 14 && string(seg[:5]) == "JFIF\x00":
-			h.jfif = true
-		case marker == 0xee && len(seg) >= 12 && string(seg[:5]) == "Adobe":
-			h.adobe = int(seg[11])
-		case marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc:
-			if err := h.frame(marker, seg); err != nil {
-				return h, err
+			return p, nil
+		case marker == mEOI:
+			if d.scans == 0 {
+				return nil, errors.New("damaged: no picture data (no start-of-scan marker)")
 			}
+			return nil, nil
+		case marker == mDQT:
+			err = d.quantTables(p)
+		case marker == mDHT:
+			err = d.huffTables(p)
+		case marker == mDRI:
+			if len(p) < 2 {
+				return nil, io.ErrUnexpectedEOF
+			}
+			d.restart = int(binary.BigEndian.Uint16(p))
+		case marker == mAPP0 && d.scans == 0 && len(p) >= 14 && string(p[:5]) == "JFIF\x00":
+			d.jfif = true
+		case marker == mAPP14 && d.scans == 0 && len(p) >= 12 && string(p[:5]) == "Adobe":
+			d.adobe = int(p[11])
+		case marker >= mSOF0 && marker <= mSOF15 && marker != mJPG && marker != mDAC:
+			err = d.frame(marker, p)
 		}
-		pos += 2 + n
+		if err != nil {
+			return nil, err
+		}
 	}
 }
 
 // frame reads a start-of-frame segment.
-func (h *jpegHeader) frame(marker byte, seg []byte) error {
+func (d *jpegDecoder) frame(marker byte, p []byte) error {
 	switch marker {
-	case 0xc0, 0xc1, 0xc2:
+	case mSOF0, mSOF1, mSOF2:
+		d.progressive = marker == mSOF2
 	case 0xc3, 0xc7, 0xcb, 0xcf:
 		return errors.New("lossless JPEG is not supported; save it as baseline JPEG or PNG")
 	case 0xc5, 0xc6, 0xcd, 0xce:
@@ -76,150 +204,113 @@ func (h *jpegHeader) frame(marker byte, seg []byte) error {
 	default:
 		return errors.New("arithmetic-coded JPEG is not supported; save it as baseline JPEG or PNG")
 	}
-	if h.components != nil {
+	if d.comps != nil {
 		return errors.New("damaged: two frame headers")
 	}
-	if len(seg) < 6 || len(seg) < 6+3*int(seg[5]) {
+	if len(p) < 6 || len(p) < 6+3*int(p[5]) {
 		return errors.New("damaged: its frame header is too short")
 	}
-	if seg[0] != 8 {
-		return fmt.Errorf("%d-bit JPEG is not supported; save it with 8 bits", seg[0])
+	if p[0] != 8 {
+		return fmt.Errorf("%d-bit JPEG is not supported; save it with 8 bits", p[0])
 	}
-	h.h, h.w = int(seg[1])<<8|int(seg[2]), int(seg[3])<<8|int(seg[4])
-	if n := seg[5]; n != 1 && n != 3 && n != 4 {
-		return fmt.Errorf("has %d components; want 1 (gray), 3 (colour) or 4 (CMYK)", n)
+	n := int(p[5])
+	if n != 1 && n != 3 && n != 4 {
+		return fmt.Errorf("has %d colour components; want 1 (gray), 3 (colour) or 4 (CMYK)", n)
 	}
-	for i := range int(seg[5]) {
-		c := seg[6+3*i:]
-		h.components = append(h.components, struct{ id, h, v int }{int(c[0]), int(c[1] >> 4), int(c[1] & 15)})
+	d.h, d.w = int(binary.BigEndian.Uint16(p[1:])), int(binary.BigEndian.Uint16(p[3:]))
+	d.hmax, d.vmax = 1, 1
+	for i := range n {
+		c := p[6+3*i : 9+3*i]
+		comp := jpegComponent{id: int(c[0]), h: int(c[1] >> 4), v: int(c[1] & 15), tq: int(c[2])}
+		if comp.h < 1 || comp.h > 4 || comp.v < 1 || comp.v > 4 || comp.tq > 3 {
+			return fmt.Errorf("damaged: its frame header gives component %d sampling %d×%d and quantisation table %d; want 1 to 4 and 0 to 3",
+				i, comp.h, comp.v, comp.tq)
+		}
+		if n == 1 {
+			comp.h, comp.v = 1, 1 // only ratios matter, and there is none
+		}
+		d.hmax, d.vmax = max(d.hmax, comp.h), max(d.vmax, comp.v)
+		d.comps = append(d.comps, comp)
+	}
+	for _, c := range d.comps {
+		if d.hmax%c.h != 0 || d.vmax%c.v != 0 {
+			return fmt.Errorf("sampling %d×%d of %d×%d is not supported; save it with 4:4:4, 4:2:2 or 4:2:0", c.h, c.v, d.hmax, d.vmax)
+		}
 	}
 	return nil
 }
 
-func jpegSize(data []byte) (w, h int, err error) {
-	hd, err := readJPEGHeader(data)
-	return hd.w, hd.h, err
+// allocate lays out the components' planes, after a check that the data can fill them.
+func (d *jpegDecoder) allocate() error {
+	d.mcusX = (d.w + 8*d.hmax - 1) / (8 * d.hmax)
+	d.mcusY = (d.h + 8*d.vmax - 1) / (8 * d.vmax)
+	for i := range d.comps {
+		c := &d.comps[i]
+		c.w = (d.w*c.h + d.hmax - 1) / d.hmax
+		c.hgt = (d.h*c.v + d.vmax - 1) / d.vmax
+		c.bw, c.bh = (c.w+7)/8, (c.hgt+7)/8
+		c.rowBlocks, c.colBlocks = d.mcusX*c.h, d.mcusY*c.v
+	}
+	// A block takes at least one bit of a DC scan: a header that promises more than the file can
+	// hold costs no memory.
+	if c := d.comps[0]; c.bw*c.bh > 8*(len(d.data)-d.pos) {
+		return io.ErrUnexpectedEOF
+	}
+	for i := range d.comps {
+		c := &d.comps[i]
+		c.pix = make([]uint8, 64*c.rowBlocks*c.colBlocks)
+		if d.progressive {
+			c.coef = make([]int16, 64*c.rowBlocks*c.colBlocks)
+		}
+	}
+	return nil
 }
 
-// decodeJPEG takes the component planes from image/jpeg and does upsampling and colour conversion as
-// libjpeg does, which is what Pillow uses. What remains is the difference of the inverse DCTs: at most 3
-// levels of 255, 0.03 on average.
-func decodeJPEG(data []byte) (*RGB, error) {
-	hd, err := readJPEGHeader(data)
-	if err != nil {
-		return nil, err
-	}
-	if len(hd.components) == 4 {
-		// image/jpeg converts YCCK itself with its own upsampling. Told that the components are plain
-		// inks by the last Adobe marker before the scan, it hands them over untouched.
-		data = bytes.Join([][]byte{data[:hd.scan], []byte("\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x00"), data[hd.scan:]}, nil)
-	}
-	m, err := jpeg.Decode(bytes.NewReader(data))
-	if err != nil {
-		if err == jpeg.FormatError("short Huffman data") {
-			err = io.ErrUnexpectedEOF
+// quantTables reads a DQT segment.
+func (d *jpegDecoder) quantTables(p []byte) error {
+	for len(p) > 0 {
+		wide, id := int(p[0]>>4), p[0]&15
+		if wide > 1 || id > 3 {
+			return fmt.Errorf("damaged: quantisation table %#x; want precision 0 or 1 and number 0 to 3", p[0])
 		}
-		return nil, err
-	}
-	planes, err := hd.planes(m)
-	if err != nil {
-		return nil, err
-	}
-	out := newRGB(hd.w, hd.h)
-	hd.convert(out, planes)
-	return out, nil
-}
-
-// planes gives the components of a picture from image/jpeg as planes of their true sizes.
-func (h *jpegHeader) planes(m image.Image) ([]plane, error) {
-	ps := make([]plane, len(h.components))
-	hmax, vmax := 1, 1
-	for _, c := range h.components {
-		hmax, vmax = max(hmax, c.h), max(vmax, c.v)
-	}
-	for i, c := range h.components {
-		if len(h.components) == 1 {
-			c.h, c.v = hmax, vmax // a single component is never subsampled
+		p = p[1:]
+		if len(p) < 64*(1+wide) {
+			return errors.New("damaged: a quantisation table is too short")
 		}
-		ps[i] = plane{w: (h.w*c.h + hmax - 1) / hmax, h: (h.h*c.v + vmax - 1) / vmax, sx: hmax / c.h, sy: vmax / c.v}
-	}
-	switch m := m.(type) {
-	case *image.Gray:
-		ps[0].pix, ps[0].stride = m.Pix, m.Stride
-	case *image.YCbCr:
-		ps[0].pix, ps[0].stride = m.Y, m.YStride
-		ps[1].pix, ps[1].stride = m.Cb, m.CStride
-		ps[2].pix, ps[2].stride = m.Cr, m.CStride
-	case *image.RGBA:
-		for i := range ps {
-			ps[i].pickFrom(m.Pix[i:], m.Stride, 4, 0)
-		}
-	case *image.CMYK:
-		for i := range ps {
-			ps[i].pickFrom(m.Pix[i:], m.Stride, 4, 0xff)
-		}
-	default:
-		return nil, fmt.Errorf("has pixels of an unsupported kind (%T)", m)
-	}
-	return ps, nil
-}
-
-// pickFrom undoes the repetition of samples in an interleaved picture.
-func (p *plane) pickFrom(pix []uint8, stride, step int, flip uint8) {
-	p.stride = p.w
-	p.pix = make([]uint8, p.w*p.h)
-	for y := range p.h {
-		for x := range p.w {
-			p.pix[y*p.w+x] = pix[y*p.sy*stride+x*p.sx*step] ^ flip
-		}
-	}
-}
-
-// convert upsamples the planes and writes RGB rows. The colour model is chosen by libjpeg's rules.
-func (h *jpegHeader) convert(out *RGB, ps []plane) {
-	rows := make([][]uint8, len(ps))
-	ups := make([]upsampler, len(ps))
-	for i := range ps {
-		ups[i] = newUpsampler(&ps[i], out.W)
-	}
-	var inks []uint8
-	if len(ps) == 4 {
-		inks = make([]uint8, out.W*3)
-	}
-	for y := range out.H {
-		for i := range ps {
-			rows[i] = ups[i].row(y)
-		}
-		dst := out.Pix[y*out.W*3 : (y+1)*out.W*3]
-		switch {
-		case len(ps) == 1:
-			interleave(dst, rows[0], rows[0], rows[0])
-		case len(ps) == 3 && h.isRGB():
-			interleave(dst, rows[0], rows[1], rows[2])
-		case len(ps) == 3:
-			yccToRGB(dst, rows[0], rows[1], rows[2])
-		case h.adobe == 0 || h.adobe < 0:
-			interleave(inks, rows[0], rows[1], rows[2])
-			inksToRGB(dst, inks, rows[3])
-		default:
-			// YCCK is the YCbCr form of 255-C, 255-M, 255-Y.
-			yccToRGB(inks, rows[0], rows[1], rows[2])
-			for i := range inks {
-				inks[i] = 255 - inks[i]
+		t := new([64]uint16)
+		for i := range t {
+			if wide == 1 {
+				t[i] = binary.BigEndian.Uint16(p[2*i:])
+			} else {
+				t[i] = uint16(p[i])
 			}
-			inksToRGB(dst, inks, rows[3])
 		}
+		d.quant[id] = t
+		p = p[64*(1+wide):]
 	}
+	return nil
 }
 
-// isRGB says whether three components are R, G, B rather than Y, Cb, Cr.
-func (h *jpegHeader) isRGB() bool {
-	if h.jfif {
-		return false
+// huffTables reads a DHT segment.
+func (d *jpegDecoder) huffTables(p []byte) error {
+	for len(p) > 0 {
+		if len(p) < 17 {
+			return errors.New("damaged: a Huffman table is too short")
+		}
+		class, id := p[0]>>4, p[0]&15
+		if class > 1 || id > 3 {
+			return fmt.Errorf("damaged: Huffman table %#x; want class 0 or 1 and number 0 to 3", p[0])
+		}
+		t, n, err := newHuffTable(p[1:])
+		if err != nil {
+			return err
+		}
+		if class == 0 {
+			d.dc[id] = t
+		} else {
+			d.ac[id] = t
+		}
+		p = p[1+n:]
 	}
-	if h.adobe >= 0 {
-		return h.adobe == 0
-	}
-	c := h.components
-	return c[0].id == 'R' && c[1].id == 'G' && c[2].id == 'B'
+	return nil
 }

@@ -1,0 +1,55 @@
+package preprocess
+
+// toRGB upsamples the components and converts them; the colour model is chosen by libjpeg's rules.
+func (d *jpegDecoder) toRGB() *RGB {
+	out := newRGB(d.w, d.h)
+	n := len(d.comps)
+	rows := make([][]uint8, n)
+	ups := make([]upsampler, n)
+	for i, c := range d.comps {
+		ups[i] = newUpsampler(&plane{
+			pix: c.pix, stride: c.rowBlocks * 8, w: c.w, h: c.hgt, sx: d.hmax / c.h, sy: d.vmax / c.v,
+		}, d.w)
+	}
+	var inks []uint8
+	if n == 4 {
+		inks = make([]uint8, d.w*3)
+	}
+	for y := range d.h {
+		for i := range ups {
+			rows[i] = ups[i].row(y)
+		}
+		dst := out.Pix[y*d.w*3 : (y+1)*d.w*3]
+		switch {
+		case n == 1:
+			interleave(dst, rows[0], rows[0], rows[0])
+		case n == 3 && d.isRGB():
+			interleave(dst, rows[0], rows[1], rows[2])
+		case n == 3:
+			yccToRGB(dst, rows[0], rows[1], rows[2])
+		case d.adobe <= 0:
+			interleave(inks, rows[0], rows[1], rows[2])
+			inksToRGB(dst, inks, rows[3])
+		default:
+			// YCCK is the YCbCr form of 255-C, 255-M, 255-Y.
+			yccToRGB(inks, rows[0], rows[1], rows[2])
+			for i := range inks {
+				inks[i] = 255 - inks[i]
+			}
+			inksToRGB(dst, inks, rows[3])
+		}
+	}
+	return out
+}
+
+// isRGB says whether three components are R, G, B rather than Y, Cb, Cr.
+func (d *jpegDecoder) isRGB() bool {
+	if d.jfif {
+		return false
+	}
+	if d.adobe >= 0 {
+		return d.adobe == 0
+	}
+	c := d.comps
+	return c[0].id == 'R' && c[1].id == 'G' && c[2].id == 'B'
+}
