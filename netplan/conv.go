@@ -1,0 +1,154 @@
+package netplan
+
+import (
+	"fmt"
+
+	"github.com/vkinfer/vkinfer/netplan/graph"
+)
+
+// actCode maps an activation to the ACT specialization constant (shaders/activation.glsl).
+func actCode(a graph.Act) uint32 { return uint32(a) }
+
+func specBool(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// conv chooses the kernel of a convolution.
+func (l *lowering) conv(n *graph.Node, op *graph.Conv) error {
+	in := l.g.Node(n.Inputs[0])
+	switch {
+	case op.Bias == nil:
+		return fmt.Errorf("convolution without a bias; was the graph folded?")
+	case op.Depthwise() && !op.Gate && !op.Residual && !op.Pool:
+		return l.convDepthwise(n, op, in)
+	case op.Groups == 1 && op.Kernel() == 1 && op.Stride == 1:
+		if op.Pool {
+			return l.convPool(n, op, in)
+		}
+		return l.conv1x1(n, op, in)
+	case op.Groups == 1 && in.ID == l.g.Input && in.Shape.C == 3 && !op.Gate && !op.Residual && !op.Pool:
+		return l.convStem(n, op, in)
+	}
+	return fmt.Errorf("no kernel for a convolution %s of %d channels", graph.Attrs(op), in.Shape.C)
+}
+
+// convStem: shaders/conv_stem.comp.
+func (l *lowering) convStem(n *graph.Node, op *graph.Conv, in *graph.Node) error {
+	const lanes = 64
+	out := l.tensor(n, NHWC8)
+	l.tensorOf[n.ID] = out
+	c := pad8(n.Shape.C)
+	py, px := graph.SamePad(in.Shape.H, op.Kernel(), op.Stride), graph.SamePad(in.Shape.W, op.Kernel(), op.Stride)
+	return l.dispatch(n, Dispatch{
+		Kernel: "conv_stem_f32",
+		Spec:   []uint32{lanes, 1, 1, uint32(op.Kernel()), uint32(op.Stride), actCode(op.Act)},
+		Push: []uint32{0, uint32(in.Shape.H), uint32(in.Shape.W), uint32(n.Shape.H), uint32(n.Shape.W),
+			uint32(py.Before), uint32(px.Before), uint32(c / 4)},
+		Bind:   []Binding{l.input(n, 0), l.packConv(op), l.packVector(op.Bias), {Tensor: out}},
+		Groups: [3]Groups{fixed(ceilDiv(n.Shape.H*n.Shape.W, lanes)), fixed(c / 8), perImage},
+	})
+}
+
+// conv1x1: shaders/conv1x1.comp.
+func (l *lowering) conv1x1(n *graph.Node, op *graph.Conv, in *graph.Node) error {
+	const rowsPerLane = 4
+	out := l.tensor(n, NHWC8)
+	l.tensorOf[n.ID] = out
+	pixels := n.Shape.H * n.Shape.W
+	lanes := lanesFor(ceilDiv(pixels, rowsPerLane), 32, 64)
+	x := l.input(n, 0)
+	gate, residual := x, x
+	if op.Gate {
+		gate = l.input(n, 1)
+	}
+	if op.Residual {
+		residual = l.input(n, len(n.Inputs)-1)
+	}
+	cout := pad8(n.Shape.C)
+	return l.dispatch(n, Dispatch{
+		Kernel: "conv1x1_f32",
+		Spec:   []uint32{uint32(lanes), 1, 1, actCode(op.Act), specBool(op.Gate), specBool(op.Residual)},
+		Push:   []uint32{0, uint32(pixels), uint32(pad8(in.Shape.C) / 4), uint32(cout / 4)},
+		Bind:   []Binding{x, l.packMatrix(op.Weight), l.packVector(op.Bias), {Tensor: out}, gate, residual},
+		Groups: [3]Groups{{PerImage: pixels, Tile: rowsPerLane * lanes}, fixed(cout / 8), one},
+	})
+}
+
+// convPool: shaders/conv1x1_pool.comp.
+func (l *lowering) convPool(n *graph.Node, op *graph.Conv, in *graph.Node) error {
+	const rowsPerLane = 4
+	if op.Gate || op.Residual {
+		return fmt.Errorf("no kernel for a pooled convolution with a gate or a residual")
+	}
+	out := l.tensor(n, Vector)
+	l.tensorOf[n.ID] = out
+	pixels := in.Shape.H * in.Shape.W
+	lanes := lanesFor(ceilDiv(pixels, rowsPerLane), 16, 64)
+	cout := pad8(n.Shape.C)
+	return l.dispatch(n, Dispatch{
+		Kernel: "conv1x1_pool_f32",
+		Spec:   []uint32{uint32(lanes), 1, 1, actCode(op.Act)},
+		Push:   []uint32{0, uint32(pixels), uint32(pad8(in.Shape.C) / 4), uint32(cout / 4)},
+		Bind:   []Binding{l.input(n, 0), l.packMatrix(op.Weight), l.packVector(op.Bias), {Tensor: out}},
+		Groups: [3]Groups{fixed(cout / 8), perImage, one},
+	})
+}
+
+// convDepthwise: shaders/conv_dw.comp.
+func (l *lowering) convDepthwise(n *graph.Node, op *graph.Conv, in *graph.Node) error {
+	const (
+		strip     = 4  // output pixels a lane computes at once
+		tilesWant = 32 // rows of sums an image is divided into, about
+	)
+	out := l.tensor(n, NHWC8)
+	l.tensorOf[n.ID] = out
+	c4 := pad8(n.Shape.C) / 4
+	lx := depthwiseLanes(c4)
+	ly := 64 / lx
+	strips := n.Shape.H * ceilDiv(n.Shape.W, strip)
+	perLane := ceilDiv(strips, ly*tilesWant)
+	tiles := ceilDiv(strips, ly*perLane)
+	sums := Binding{Tensor: out}
+	pool := l.pooledBySE(n)
+	if pool {
+		sums.Tensor = l.addTensor(Tensor{Name: n.Name + ".sums", Shape: graph.Shape{C: n.Shape.C, H: tiles, W: 1}, Layout: Tiles})
+		if l.sums == nil {
+			l.sums = map[graph.ID]int{}
+		}
+		l.sums[n.ID] = sums.Tensor
+	}
+	py, px := graph.SamePad(in.Shape.H, op.Kernel(), op.Stride), graph.SamePad(in.Shape.W, op.Kernel(), op.Stride)
+	return l.dispatch(n, Dispatch{
+		Kernel: "conv_dw_f32",
+		Spec:   []uint32{uint32(lx), uint32(ly), 1, uint32(op.Kernel()), uint32(op.Stride), actCode(op.Act), specBool(pool)},
+		Push: []uint32{0, uint32(in.Shape.H), uint32(in.Shape.W), uint32(n.Shape.H), uint32(n.Shape.W),
+			uint32(py.Before), uint32(px.Before), uint32(c4), uint32(perLane), uint32(tiles)},
+		Bind:   []Binding{l.input(n, 0), l.packConv(op), l.packVector(op.Bias), {Tensor: out}, sums},
+		Groups: [3]Groups{fixed(ceilDiv(c4, lx)), fixed(tiles), perImage},
+	})
+}
+
+// depthwiseLanes returns how many groups of four channels lie side by side in a workgroup: the number
+// that leaves the fewest lanes idle.
+func depthwiseLanes(c4 int) int {
+	best := 8
+	for _, lx := range []int{16, 4} {
+		if ceilDiv(c4, lx)*lx < ceilDiv(c4, best)*best {
+			best = lx
+		}
+	}
+	return best
+}
+
+// pooledBySE reports whether a squeeze-and-excitation reads n.
+func (l *lowering) pooledBySE(n *graph.Node) bool {
+	for _, u := range l.g.Nodes {
+		if _, ok := u.Op.(*graph.SE); ok && u.Inputs[0] == n.ID {
+			return true
+		}
+	}
+	return false
+}

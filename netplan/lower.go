@@ -1,0 +1,141 @@
+package netplan
+
+import (
+	"fmt"
+
+	"github.com/vkinfer/vkinfer/netplan/graph"
+	"github.com/vkinfer/vkinfer/shaders"
+)
+
+// Options are a caller's wishes for a Plan.
+type Options struct {
+	// KeepAll gives every tensor its own place in the arena, so that all can be read after a run.
+	KeepAll bool
+}
+
+// Lower turns a fused graph into a plan for a device. Errors name the node that has no kernel, or the
+// limit of the device that the network exceeds even for one image.
+func Lower(g *graph.Graph, caps Caps, opts Options) (*Plan, error) {
+	l := &lowering{g: g, caps: caps, tensorOf: map[graph.ID]int{}, plan: &Plan{
+		Model: g.Model, Precision: "float32", Input: g.InputShape(), Classes: g.OutputShape().C,
+	}}
+	if err := l.checkLimits(); err != nil {
+		return nil, err
+	}
+	for _, n := range g.Nodes {
+		if err := l.node(n); err != nil {
+			return nil, fmt.Errorf("netplan: %s: node %s: %w", g.Model, n.Name, err)
+		}
+	}
+	p := l.plan
+	p.InputTensor, p.OutputTensor = l.tensorOf[g.Input], l.tensorOf[g.Output]
+	setLifetimes(p)
+	placeTensors(p, opts.KeepAll)
+	setBarriers(p)
+	for _, d := range p.Dispatches {
+		p.MACs += d.MACs
+		p.Bytes += d.Bytes
+	}
+	var err error
+	p.MaxBatch, err = maxBatch(p, caps)
+	return p, err
+}
+
+// lowering is the state of one Lower.
+type lowering struct {
+	g        *graph.Graph
+	caps     Caps
+	plan     *Plan
+	tensorOf map[graph.ID]int
+	// sums holds, for a depthwise node whose squeeze-and-excitation wants them, its tile sums.
+	sums map[graph.ID]int
+}
+
+// Workgroup sizes and shared memory the float32 kernels use at most; every Vulkan device has them.
+const (
+	maxLanes       = 128
+	maxSharedBytes = 16384
+)
+
+func (l *lowering) checkLimits() error {
+	c := l.caps
+	if c.MaxWorkgroupInvocations < maxLanes || c.MaxWorkgroupSize[0] < maxLanes || c.MaxWorkgroupSize[1] < 16 {
+		return fmt.Errorf("netplan: device %q allows workgroups of %d (%v), want at least %d", c.Name, c.MaxWorkgroupInvocations, c.MaxWorkgroupSize, maxLanes)
+	}
+	if c.MaxSharedMemory < maxSharedBytes {
+		return fmt.Errorf("netplan: device %q has %d bytes of shared memory, want at least %d", c.Name, c.MaxSharedMemory, maxSharedBytes)
+	}
+	return nil
+}
+
+func (l *lowering) node(n *graph.Node) error {
+	switch op := n.Op.(type) {
+	case *graph.Input:
+		l.tensorOf[n.ID] = l.tensor(n, NCHW)
+		return nil
+	case *graph.Conv:
+		return l.conv(n, op)
+	case *graph.SE:
+		return l.se(n, op)
+	case *graph.Linear:
+		return l.linear(n, op)
+	}
+	return fmt.Errorf("no kernel for op %s %s; was the graph folded and fused?", n.Op.Kind(), graph.Attrs(n.Op))
+}
+
+// tensor adds the tensor that holds n's value.
+func (l *lowering) tensor(n *graph.Node, layout Layout) int {
+	return l.addTensor(Tensor{Name: n.Name, Yields: n.Yields, Shape: n.Shape, Layout: layout})
+}
+
+func (l *lowering) addTensor(t Tensor) int {
+	t.Stride = int64(t.PaddedC()) * int64(t.Shape.H) * int64(t.Shape.W) * 4
+	l.plan.Tensors = append(l.plan.Tensors, t)
+	return len(l.plan.Tensors) - 1
+}
+
+// input returns the tensor of n's i-th input.
+func (l *lowering) input(n *graph.Node, i int) Binding { return Binding{Tensor: l.tensorOf[n.Inputs[i]]} }
+
+// dispatch appends d after comparing it with what its kernel declares.
+func (l *lowering) dispatch(n *graph.Node, d Dispatch) error {
+	k, ok := shaders.Lookup(d.Kernel)
+	if !ok {
+		return fmt.Errorf("kernel %s is not compiled in", d.Kernel)
+	}
+	if len(d.Bind) != len(k.Bindings) || 4*len(d.Push) != k.PushBytes || len(d.Spec) != len(k.Spec) {
+		return fmt.Errorf("kernel %s takes %d bindings, %d bytes of push constants and %d specialization constants; the planner gives %d, %d and %d",
+			d.Kernel, len(k.Bindings), k.PushBytes, len(k.Spec), len(d.Bind), 4*len(d.Push), len(d.Spec))
+	}
+	seen := map[int]bool{}
+	for i := range d.Bind {
+		d.Bind[i].Write = k.Bindings[i].Write
+		if t := d.Bind[i].Tensor; t >= 0 && !seen[t] {
+			seen[t] = true
+			d.Bytes += l.plan.Tensors[t].Stride
+		}
+	}
+	d.Node = n.Name
+	d.MACs = l.g.MACs(n)
+	l.plan.Dispatches = append(l.plan.Dispatches, d)
+	return nil
+}
+
+// one is a group count of 1, perImage one of n images.
+var (
+	one      = Groups{Fixed: 1, Tile: 1}
+	perImage = Groups{PerImage: 1, Tile: 1}
+)
+
+func fixed(n int) Groups { return Groups{Fixed: n, Tile: 1} }
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+// lanesFor returns the power of two in [lo, hi] nearest above n.
+func lanesFor(n, lo, hi int) int {
+	lanes := lo
+	for lanes < n && lanes < hi {
+		lanes *= 2
+	}
+	return lanes
+}
