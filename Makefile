@@ -1,0 +1,114 @@
+# Everything one can do here. `make` alone prints the list.
+
+MODEL   ?= efficientnet_b1_pruned
+MODELS  := efficientnet_b1_pruned efficientnet_b2_pruned efficientnet_b3_pruned
+PICTURE ?= cmd/vkinfer/testdata/demo/flower.jpg
+DRIVERS ?= $(CURDIR)/build/drivers
+# How long each fuzz target runs.
+FUZZTIME ?= 5m
+# Further flags for every go test here: make test TESTFLAGS=-v
+TESTFLAGS ?=
+
+# The version control stamp of the program, except where git refuses to look (a clone owned by another user).
+BUILDVCS := $(if $(shell git rev-parse HEAD 2>/dev/null),auto,false)
+
+# Mesa compiles slowly and caches well. One cache per driver, in here, so that tests leave no trace elsewhere.
+cache = MESA_SHADER_CACHE_DIR="$(CURDIR)/build/shader-cache/$(1)"
+
+# Packages whose tests reach a Vulkan driver, by way of the only package with cgo; and the others.
+reach = go list -f '{{.ImportPath}} {{join .Deps " "}} {{join .TestImports " "}} {{join .XTestImports " "}} ' ./...
+device_packages = $$($(reach) | awk '/vkinfer\/gpu / {print $$1}')
+pure_packages   = $$($(reach) | awk '!/vkinfer\/gpu / {print $$1}')
+gotest = go test -timeout 30m $(TESTFLAGS)
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## build bin/vkinfer
+	@mkdir -p bin
+	go build -buildvcs=$(BUILDVCS) -o bin/vkinfer ./cmd/vkinfer
+
+.PHONY: run
+run: ## install what is missing, build, get weights, classify a picture (MODEL=, PICTURE=)
+	@scripts/install-deps.sh build
+	@$(MAKE) --no-print-directory build
+	@scripts/install-deps.sh run
+	@scripts/demo.sh "$(MODEL)" "$(PICTURE)"
+
+.PHONY: test
+test: ## run all tests: on the system's Vulkan driver, on SwiftShader, and with the race detector
+	@scripts/install-deps.sh build test
+	@$(MAKE) --no-print-directory vet test-pure test-device test-swiftshader race
+
+.PHONY: test-short
+test-short: ## run the quick tests, on whatever driver is there
+	$(call cache,system) $(gotest) -short ./...
+
+.PHONY: test-pure
+test-pure: ## run the tests that need no Vulkan
+	$(gotest) $(pure_packages)
+
+# -count=1: go's test cache does not know which driver ran.
+.PHONY: test-device
+test-device: ## run the tests that use Vulkan on the system's driver (or that of VK_DRIVER_FILES)
+	$(call cache,system) $(gotest) -count=1 $(device_packages)
+
+.PHONY: test-swiftshader
+test-swiftshader: ## run the device and conformance tests on SwiftShader, a second driver
+	@scripts/with-driver.sh "$(DRIVERS)" swiftshader \
+		$(gotest) -count=1 ./gpu/... ./tests/conformance/...
+
+.PHONY: test-drivers
+test-drivers: ## run the device and conformance tests on every driver that get-drivers.sh knows
+	@scripts/with-driver.sh "$(DRIVERS)" swiftshader $(gotest) -count=1 ./gpu/... ./tests/conformance/...
+	@scripts/with-driver.sh "$(DRIVERS)" lavapipe25 $(gotest) -count=1 ./gpu/... ./tests/conformance/...
+	@scripts/with-driver.sh "$(DRIVERS)" trixie \
+		$(gotest) -count=1 -exec "$(DRIVERS)/tx" ./gpu/... ./tests/conformance/...
+
+.PHONY: race
+race: ## run the tests that need no Vulkan with the race detector
+	$(gotest) -short -race $(pure_packages)
+
+.PHONY: vet
+vet: ## run go vet
+	go vet ./...
+
+.PHONY: lint
+lint: ## run staticcheck, and gofmt as a check
+	go tool staticcheck ./...
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not gofmt'ed: $$unformatted"; exit 1; }
+
+.PHONY: generate
+generate: ## compile the shaders to the committed SPIR-V (glslangValidator)
+	go generate ./shaders/...
+
+.PHONY: generate-check
+generate-check: ## check that the committed SPIR-V is what the shaders compile to
+	@scripts/generate-check.sh
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (5m), one after the other
+	@grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
+		sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file" | while read -r target; do \
+			echo "== $$(dirname "$$file") $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$file")" || exit 1; \
+		done || exit 1; \
+	done
+
+.PHONY: verify
+verify: build ## compare the device with the CPU reference, node by node, for every model
+	@for model in $(MODELS); do bin/vkinfer verify $$model || exit; done
+
+.PHONY: bench
+bench: build ## measure every model on the best device, batch 1 and 8
+	@for model in $(MODELS); do bin/vkinfer bench $$model -b 1,8 -o md || exit; done
+
+.PHONY: drivers
+drivers: ## unpack drivers that need no GPU, and newer shader tools, under build/drivers
+	scripts/get-drivers.sh "$(DRIVERS)"
+
+.PHONY: clean
+clean: ## remove what was built; fetched weights stay in the cache
+	rm -rf bin build
