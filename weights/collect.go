@@ -37,12 +37,13 @@ func collect(root any, r storageReader, b *budget, format string) (*StateDict, e
 		}
 	}
 	for i, name := range dict.names {
-		t, ok := dict.values[i].(*pyTensor)
-		if !ok {
-			continue // an epoch number, a nested dict: no weight
-		}
 		if !utf8.ValidString(name) {
 			return nil, badf("the name %s is not UTF-8; the file is damaged", quote(name))
+		}
+		t, ok := dict.values[i].(*pyTensor)
+		if !ok { // an epoch number, a nested dict: no weight
+			sd.Skipped = append(sd.Skipped, name)
+			continue
 		}
 		tensor, err := t.materialize(r, b)
 		if err != nil {

@@ -18,3 +18,30 @@ func Float16ToFloat32(h uint16) float32 {
 		return math.Float32frombits(sign | math.Float32bits(f))
 	}
 }
+
+// Float32ToFloat16 converts to IEEE 754 binary16, rounding to nearest, ties to even: what lies
+// beyond the largest half by half a step or more becomes an infinity, what is below the smallest
+// subnormal a signed zero. A NaN keeps its sign and the upper bits of its payload, and stays a NaN.
+func Float32ToFloat16(f float32) uint16 {
+	b := math.Float32bits(f)
+	sign := uint16(b>>16) & 0x8000
+	abs := b & 0x7fffffff
+	switch {
+	case abs > 0x7f800000: // NaN
+		h := uint16(abs>>13) & 0x3ff
+		if h == 0 {
+			h = 0x200 // the payload lay in the lost bits alone
+		}
+		return sign | 0x7c00 | h
+	case abs >= 0x477ff000: // at least 65520, halfway from the largest half to 2^16
+		return sign | 0x7c00
+	case abs >= 0x38800000: // at least 2^-14: normal
+		// Adding half a step less one, plus the bit that will be last, rounds ties to even; a
+		// carry runs into the exponent as it should.
+		abs += 0xfff + abs>>13&1
+		return sign | uint16(abs>>13-112<<10)
+	default: // subnormal or zero: adding 0.5 makes the hardware round at 2^-24
+		v := math.Float32frombits(abs) + 0.5
+		return sign | uint16(math.Float32bits(v)-math.Float32bits(0.5))
+	}
+}

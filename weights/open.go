@@ -48,8 +48,10 @@ func Read(r io.ReaderAt, size int64, name string) (*StateDict, error) {
 		sd, err = readLegacy(r, size, skip, b)
 	} else if isZip(head) {
 		sd, err = readZip(r, size, b)
+	} else if isSafetensors(head) {
+		sd, err = readSafetensors(r, size, b)
 	} else {
-		err = notACheckpoint(head, size)
+		err = notACheckpoint(r, head, size)
 	}
 	if err != nil {
 		return nil, inFile(err, name)

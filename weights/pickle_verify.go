@@ -64,18 +64,25 @@ type errNeedMore struct{}
 
 func (errNeedMore) Error() string { return "pickle: more input needed" }
 
-// verifyPickle checks the pickle at the start of src and returns its plain form and its length.
+// verifiedPickle is a pickle in its plain form, which loadPickle may run.
+type verifiedPickle struct {
+	plain    []byte
+	length   int   // of the source
+	costLeft int64 // what is left of the memory allowed
+}
+
+// verifyPickle checks the pickle at the start of src.
 // Unless complete is set, a pickle that goes on after src gives errNeedMore.
 // cost bounds the memory that running the plain form may take, in bytes.
-func verifyPickle(src []byte, complete bool, cost int64) (plain []byte, n int, err error) {
+func verifyPickle(src []byte, complete bool, cost int64) (verifiedPickle, error) {
 	v := &verifier{src: src, complete: complete, costLeft: cost}
 	for {
 		done, err := v.step()
 		if err != nil {
-			return nil, 0, err
+			return verifiedPickle{}, err
 		}
 		if done {
-			return v.out, v.pos, nil
+			return verifiedPickle{v.out, v.pos, v.costLeft}, nil
 		}
 	}
 }
@@ -90,7 +97,7 @@ func (v *verifier) bytes(n uint64) ([]byte, error) {
 		if !v.complete {
 			return nil, errNeedMore{}
 		}
-		return nil, v.bad("%d more bytes wanted, %d left; the file is cut short or damaged", n, len(v.src)-v.pos)
+		return nil, v.bad("it needs %d more bytes and %d are left; the file is cut short or damaged", n, len(v.src)-v.pos)
 	}
 	b := v.src[v.pos : v.pos+int(n)]
 	v.pos += int(n)

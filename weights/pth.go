@@ -255,7 +255,7 @@ func intsOfView(x any) ([2]int64, bool) {
 // loadPickle runs a verified pickle and returns the object graph, and for every storage named
 // in it the size of an element, 0 for a type this package does not read, -1 where
 // tensors differ about it.
-func loadPickle(plain []byte) (value any, elems map[string]int64, err error) {
+func loadPickle(p verifiedPickle) (value any, elems map[string]int64, err error) {
 	// The verifier leaves the library nothing to stumble over; should it have missed
 	// something, a damaged file must still not take the program down.
 	defer func() {
@@ -264,8 +264,8 @@ func loadPickle(plain []byte) (value any, elems map[string]int64, err error) {
 		}
 	}()
 	classes := make(map[int]*pyClass, 8)
-	copies := len(plain)
-	u := pickle.NewUnpickler(bytes.NewReader(plain))
+	copies := len(p.plain)
+	u := pickle.NewUnpickler(bytes.NewReader(p.plain))
 	elems = map[string]int64{}
 	u.PersistentLoad = func(id any) (any, error) {
 		st, err := persistentLoad(id)

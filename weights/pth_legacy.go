@@ -183,7 +183,7 @@ func (p *pickleStream) next() (any, error) {
 		if err := readAt(p.r, src, p.pos); err != nil {
 			return nil, err
 		}
-		plain, used, err := verifyPickle(src, n == left, p.cost)
+		v, err := verifyPickle(src, n == left, p.cost)
 		if errors.Is(err, errNeedMore{}) {
 			if n == maxPickle {
 				return nil, badf("object graph of more than %s; wanted a state dict", sizeText(maxPickle))
@@ -193,8 +193,9 @@ func (p *pickleStream) next() (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.pos += int64(used)
-		value, elems, err := loadPickle(plain)
+		p.pos += int64(v.length)
+		p.cost = v.costLeft
+		value, elems, err := loadPickle(v)
 		if len(elems) > 0 {
 			p.elems = elems
 		}

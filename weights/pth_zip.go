@@ -34,19 +34,16 @@ func readZip(r io.ReaderAt, size int64, b *budget) (*StateDict, error) {
 	if err != nil {
 		return nil, err
 	}
-	plain, _, err := verifyPickle(graph, true, graphCost(size))
+	p, err := verifyPickle(graph, true, graphCost(size))
 	if err != nil {
 		return nil, err
 	}
-	root, _, err := loadPickle(plain)
+	root, _, err := loadPickle(p)
 	if err != nil {
 		return nil, err
 	}
 	return collect(root, a, b, "PyTorch zip")
 }
-
-// graphCost is how much memory the object graph of a file may take.
-func graphCost(fileSize int64) int64 { return budgetFloor + budgetFactor*min(fileSize, 1<<55) }
 
 func openZip(r io.ReaderAt, size int64, b *budget) (*zipArchive, error) {
 	zr, err := zip.NewReader(r, size)

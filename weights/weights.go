@@ -1,8 +1,10 @@
 package weights
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // DType is the element type of a stored tensor.
@@ -50,10 +52,43 @@ func (d DType) Size() int {
 func (d DType) IsFloat() bool { return d >= Float32 && d <= BFloat16 }
 
 // Tensor is one entry of a StateDict: contiguous elements in C order, little-endian.
+// Tensors of one file may share memory (tied weights): treat Data as read-only.
 type Tensor struct {
 	DType DType
 	Shape []int // empty for a scalar
 	Data  []byte
+}
+
+// FromFloat32s makes a float32 tensor with a copy of v, whose length must be the product of shape.
+func FromFloat32s(shape []int, v []float32) *Tensor {
+	data := make([]byte, 4*len(v))
+	for i, f := range v {
+		binary.LittleEndian.PutUint32(data[4*i:], math.Float32bits(f))
+	}
+	return fromData(Float32, shape, data)
+}
+
+// FromFloat64s makes a float64 tensor with a copy of v, whose length must be the product of shape.
+func FromFloat64s(shape []int, v []float64) *Tensor {
+	data := make([]byte, 8*len(v))
+	for i, f := range v {
+		binary.LittleEndian.PutUint64(data[8*i:], math.Float64bits(f))
+	}
+	return fromData(Float64, shape, data)
+}
+
+// FromUint8s makes a uint8 tensor with a copy of v, whose length must be the product of shape.
+func FromUint8s(shape []int, v []uint8) *Tensor {
+	return fromData(Uint8, shape, slices.Clone(v))
+}
+
+// fromData panics when shape and data disagree: that is a mistake in the calling program, never in a file.
+func fromData(dt DType, shape []int, data []byte) *Tensor {
+	t := &Tensor{DType: dt, Shape: slices.Clone(shape), Data: data}
+	if err := t.check(); err != nil {
+		panic(err)
+	}
+	return t
 }
 
 // NumElements returns the product of the shape; 1 for a scalar.
@@ -65,53 +100,25 @@ func (t *Tensor) NumElements() int {
 	return n
 }
 
-// Float64s returns the elements converted to float64, exact for every stored type but int64 beyond 2^53.
-func (t *Tensor) Float64s() []float64 {
-	out := make([]float64, t.NumElements())
-	for i := range out {
-		out[i] = t.at(i)
+// check holds the data against type and shape.
+func (t *Tensor) check() error {
+	if t.DType.Size() == 0 {
+		return badf("has the unknown element type %v", t.DType)
 	}
-	return out
-}
-
-// Float32s returns the elements converted to float32, rounding float64 and wide integers to nearest even.
-func (t *Tensor) Float32s() []float32 {
-	out := make([]float32, t.NumElements())
-	for i := range out {
-		out[i] = float32(t.at(i))
+	want, ok := int64(t.DType.Size()), true
+	for _, d := range t.Shape {
+		if d < 0 {
+			return badf("has the negative size %d in shape %v", d, t.Shape)
+		}
+		if want, ok = mul(want, int64(d)); !ok {
+			return badf("has a shape %v beyond any memory", t.Shape)
+		}
 	}
-	return out
-}
-
-func (t *Tensor) at(i int) float64 {
-	d := t.Data
-	switch t.DType {
-	case Float32:
-		return float64(math.Float32frombits(le32(d[4*i:])))
-	case Float64:
-		return math.Float64frombits(le64(d[8*i:]))
-	case Float16:
-		return float64(Float16ToFloat32(uint16(d[2*i]) | uint16(d[2*i+1])<<8))
-	case BFloat16:
-		return float64(math.Float32frombits((uint32(d[2*i]) | uint32(d[2*i+1])<<8) << 16))
-	case Int64:
-		return float64(int64(le64(d[8*i:])))
-	case Int32:
-		return float64(int32(le32(d[4*i:])))
-	case Int16:
-		return float64(int16(uint16(d[2*i]) | uint16(d[2*i+1])<<8))
-	case Int8:
-		return float64(int8(d[i]))
-	default: // Uint8, Bool
-		return float64(d[i])
+	if int64(len(t.Data)) != want {
+		return badf("has %d bytes of data for shape %v of %v, which take %d", len(t.Data), t.Shape, t.DType, want)
 	}
+	return nil
 }
-
-func le32(b []byte) uint32 {
-	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
-}
-
-func le64(b []byte) uint64 { return uint64(le32(b)) | uint64(le32(b[4:]))<<32 }
 
 // StateDict is an ordered map from parameter name to Tensor, as PyTorch's state_dict.
 // It is not safe for concurrent modification.
@@ -119,6 +126,9 @@ type StateDict struct {
 	Path   string // the file it came from; "" for one made in memory
 	Format string // what the file was, for people: "PyTorch zip", "PyTorch legacy", "safetensors"
 	Picked string // the wrapper key the tensors were found under ("state_dict_ema"), "" for a plain dict
+
+	Skipped  []string          // entries of the dict that are no tensors, in file order
+	Metadata map[string]string // of a safetensors file; nil where there is none
 
 	names   []string
 	tensors map[string]*Tensor
