@@ -95,7 +95,9 @@ func (l *lowering) addTensor(t Tensor) int {
 }
 
 // input returns the tensor of n's i-th input.
-func (l *lowering) input(n *graph.Node, i int) Binding { return Binding{Tensor: l.tensorOf[n.Inputs[i]]} }
+func (l *lowering) input(n *graph.Node, i int) Binding {
+	return Binding{Tensor: l.tensorOf[n.Inputs[i]]}
+}
 
 // dispatch appends d after comparing it with what its kernel declares.
 func (l *lowering) dispatch(n *graph.Node, d Dispatch) error {

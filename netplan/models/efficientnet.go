@@ -15,16 +15,26 @@ const MaxInputPixels = 1 << 26
 // DepthwiseSeparableConv and InvertedResidual with TensorFlow padding). Errors: *MismatchError for a
 // state dict of another network, and errors that name the tensor for values nothing can be computed with.
 func (s *Spec) Build(sd *weights.StateDict, h, w int) (*graph.Graph, error) {
-	if h < 1 || w < 1 || h > MaxInputPixels/w {
-		return nil, fmt.Errorf("models: %s: input size %dx%d, want at least 1x1 and at most %d pixels", s.Name, h, w, MaxInputPixels)
-	}
 	if err := s.Check(sd); err != nil {
 		return nil, err
 	}
-	b := &build{Builder: graph.NewBuilder(s.Name), sd: sd, file: sd.Path}
-	if b.file == "" {
-		b.file = "state dict"
+	file := sd.Path
+	if file == "" {
+		file = "state dict"
 	}
+	return s.build(h, w, func(name string) (*graph.Param, error) {
+		t := sd.Get(name)
+		v := t.Float64s()
+		return &graph.Param{Name: name, Shape: t.Shape, Data: v}, checkValues(file, name, t, v)
+	})
+}
+
+// build describes the variant for inputs of 3×h×w; load returns the parameter of that name.
+func (s *Spec) build(h, w int, load func(name string) (*graph.Param, error)) (*graph.Graph, error) {
+	if h < 1 || w < 1 || h > MaxInputPixels/w {
+		return nil, fmt.Errorf("models: %s: input size %dx%d, want at least 1x1 and at most %d pixels", s.Name, h, w, MaxInputPixels)
+	}
+	b := &build{Builder: graph.NewBuilder(s.Name), load: load}
 	x := b.Add("input", &graph.Input{Shape: graph.Shape{C: 3, H: h, W: w}})
 	x = b.convNorm(x, "conv_stem", "bn1", 2, 1, graph.SiLU)
 	for i, st := range s.Stages {
@@ -47,33 +57,37 @@ func (s *Spec) Build(sd *weights.StateDict, h, w int) (*graph.Graph, error) {
 
 // BuildShape is Build without weights: every parameter is zero. It serves what only depends on
 // shapes: plans, multiply-adds, memory.
-func (s *Spec) BuildShape(h, w int) (*graph.Graph, error) { return s.Build(s.zeros(), h, w) }
-
-func (s *Spec) zeros() *weights.StateDict {
-	sd := weights.NewStateDict()
+func (s *Spec) BuildShape(h, w int) (*graph.Graph, error) {
+	largest := 0
 	for _, e := range s.Entries {
-		t := &weights.Tensor{DType: weights.Float32, Shape: e.Shape}
-		t.Data = make([]byte, 4*t.NumElements())
-		sd.Set(e.Name, t)
+		largest = max(largest, (&weights.Tensor{Shape: e.Shape}).NumElements())
 	}
-	return sd
+	zeros := make([]float64, largest) // shared by all parameters
+	return s.build(h, w, func(name string) (*graph.Param, error) {
+		shape, ok := s.shape(name)
+		if !ok {
+			return nil, fmt.Errorf("models: %s: no shape for tensor %s", s.Name, name)
+		}
+		return &graph.Param{Name: name, Shape: shape, Data: zeros[:(&weights.Tensor{Shape: shape}).NumElements()]}, nil
+	})
 }
 
 // build adds modules to a graph; its first error sticks.
 type build struct {
 	*graph.Builder
-	sd   *weights.StateDict
-	file string
+	load func(name string) (*graph.Param, error)
 	err  error
 }
 
 func (b *build) param(name string) *graph.Param {
-	t := b.sd.Get(name)
-	v := t.Float64s()
-	if err := checkValues(b.file, name, t, v); err != nil && b.err == nil {
-		b.err = err
+	p, err := b.load(name)
+	if err != nil {
+		if b.err == nil {
+			b.err = err
+		}
+		return &graph.Param{Name: name, Shape: []int{1, 1, 1, 1}, Data: []float64{0}} // Build returns b.err
 	}
-	return &graph.Param{Name: name, Shape: t.Shape, Data: v}
+	return p
 }
 
 // convNorm adds a convolution, its BatchNorm and, unless Identity, its activation.
