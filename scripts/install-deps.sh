@@ -126,13 +126,22 @@ as_root() {
   fi
 }
 
+# install PACKAGE ...: what apt-get has to say is shown only when it fails, and then not all of it.
 install() {
+  local log status=0
   local env=(env DEBIAN_FRONTEND=noninteractive)
   local apt=(apt-get -qq -o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20
     -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0)
+  log=$(mktemp)
   # A list that cannot be renewed matters only if the packages cannot be had either.
-  as_root "${env[@]}" "${apt[@]}" update >&2 || true
-  as_root "${env[@]}" "${apt[@]}" install -y --no-install-recommends "$@" >&2
+  as_root "${env[@]}" "${apt[@]}" update >"$log" 2>&1 || true
+  as_root "${env[@]}" "${apt[@]}" install -y --no-install-recommends "$@" >>"$log" 2>&1 || status=$?
+  if [ $status -ne 0 ]; then
+    grep -v '^[EW]:' "$log" | tail -n 3 >&2 || true
+    grep '^[EW]:' "$log" | tail -n 5 >&2 || true
+  fi
+  rm -f "$log"
+  return $status
 }
 
 groups=()
