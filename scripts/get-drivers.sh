@@ -58,9 +58,10 @@ $dest/icd/swsh.json, a Vulkan driver manifest with its absolute path. For Mesa's
 }
 
 # mirror SUITE: the base address from which this machine's apt gets that suite's main component.
+# (--no-release-info: also where no list was downloaded yet.)
 mirror() {
   # shellcheck disable=SC2016 # apt expands these
-  apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+  apt-get indextargets --no-release-info --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
     awk -v suite="$1" '$1 == suite && $2 == "main" && !found { found = 1; print $3 }'
 }
 
