@@ -12,7 +12,7 @@ import (
 // signatures maps the first bytes of a file to the format. A '.' in a pattern matches any byte.
 // The rows with an empty format are things people hand over instead of a supported picture.
 var signatures = []struct{ pattern, format, looksLike string }{
-	{"\xff\xd8", "JPEG", ""},
+	{"\xff\xd8\xff", "JPEG", ""},
 	{"\x89PNG\r\n\x1a\n", "PNG", ""},
 	{"GIF87a", "GIF", ""},
 	{"GIF89a", "GIF", ""},
