@@ -11,27 +11,27 @@ const (
 	// per tensor (74 KB for 508 entries), with optimizer state 1 MB.
 	maxPickle = 16 << 20
 
-	budgetFloor = 4 << 20 // what any file may use, however small
-
-	// storageFactor is how many times its own size a file's storages and gathered views may
-	// take in addition. A sound file needs 1, one that is strided throughout 2, a deflated
-	// one what it was deflated by.
+	// storageFloor is what the storages and gathered views of any file may take, however small,
+	// and storageFactor how many times its own size in addition. A sound file needs 1, one
+	// that is strided throughout 2, a deflated one what it was deflated by.
+	storageFloor  = 4 << 20
 	storageFactor = 8
 
-	// graphFactor is the same for the object graph, which takes about 20 times the length
-	// of its pickle, but is a small part of a sound file.
-	graphFactor = 16
+	// graphFloor and graphFactor are the same for the object graph, by the verifier's estimate,
+	// which is about twice what it really takes: 6 KB for each tensor.
+	graphFloor  = 8 << 20
+	graphFactor = 24
 )
 
 // budget counts the bytes that reading one file may still allocate for storages and gathered views.
 type budget struct{ size, left int64 }
 
 func newBudget(fileSize int64) *budget {
-	return &budget{size: fileSize, left: budgetFloor + storageFactor*min(fileSize, 1<<55)}
+	return &budget{size: fileSize, left: storageFloor + storageFactor*min(fileSize, 1<<55)}
 }
 
 // graphCost is how much memory the object graph of a file may take.
-func graphCost(fileSize int64) int64 { return budgetFloor + graphFactor*min(fileSize, maxPickle) }
+func graphCost(fileSize int64) int64 { return graphFloor + graphFactor*min(fileSize, maxPickle) }
 
 // take reserves n bytes or explains why not. A negative n is refused too.
 func (b *budget) take(n int64, what string) error {
