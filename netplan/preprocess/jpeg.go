@@ -68,6 +68,8 @@ const (
 	mAPP14 = 0xee
 )
 
+var errNoScan = errors.New("damaged: no picture data (no start-of-scan marker)")
+
 func jpegSize(data []byte) (w, h int, err error) {
 	d := newJPEGDecoder(data)
 	if _, err := d.untilScan(); err != nil {
@@ -84,27 +86,44 @@ func decodeJPEG(data []byte) (*RGB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := d.allocate(); err != nil {
+	if err := d.decode(first); err != nil {
 		return nil, err
 	}
-	for scan := first; scan != nil; {
+	return d.toRGB(), nil
+}
+
+// decode fills the components' planes; scan is the payload of the first start of scan.
+func (d *jpegDecoder) decode(scan []byte) (err error) {
+	if err := d.allocate(); err != nil {
+		return err
+	}
+	for scan != nil {
 		if err := d.scan(scan); err != nil {
-			return nil, err
+			return err
 		}
 		if !d.progressive && d.complete() {
 			break // whatever follows, even a missing end marker, cannot change the picture
 		}
 		if scan, err = d.untilScan(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if !d.complete() {
-		return nil, errors.New("damaged: a colour component has no data")
+		return errors.New("damaged: a colour component has no data")
 	}
 	if d.progressive {
 		d.reconstruct()
 	}
-	return d.toRGB(), nil
+	return nil
+}
+
+// tablesOnly reads a stream that holds nothing but tables, as TIFF files have it.
+func (d *jpegDecoder) tablesOnly() error {
+	_, err := d.untilScan()
+	if err == errNoScan {
+		return nil
+	}
+	return err
 }
 
 func (d *jpegDecoder) complete() bool {
@@ -167,7 +186,7 @@ func (d *jpegDecoder) untilScan() ([]byte, error) {
 			return p, nil
 		case marker == mEOI:
 			if d.scans == 0 {
-				return nil, errors.New("damaged: no picture data (no start-of-scan marker)")
+				return nil, errNoScan
 			}
 			return nil, nil
 		case marker == mDQT:

@@ -5,12 +5,7 @@ func (d *jpegDecoder) toRGB() *RGB {
 	out := newRGB(d.w, d.h)
 	n := len(d.comps)
 	rows := make([][]uint8, n)
-	ups := make([]upsampler, n)
-	for i, c := range d.comps {
-		ups[i] = newUpsampler(&plane{
-			pix: c.pix, stride: c.rowBlocks * 8, w: c.w, h: c.hgt, sx: d.hmax / c.h, sy: d.vmax / c.v,
-		}, d.w)
-	}
+	ups := d.upsamplers()
 	var inks []uint8
 	if n == 4 {
 		inks = make([]uint8, d.w*3)
@@ -37,6 +32,37 @@ func (d *jpegDecoder) toRGB() *RGB {
 				inks[i] = 255 - inks[i]
 			}
 			inksToRGB(dst, inks, rows[3])
+		}
+	}
+	return out
+}
+
+func (d *jpegDecoder) upsamplers() []upsampler {
+	ups := make([]upsampler, len(d.comps))
+	for i, c := range d.comps {
+		ups[i] = newUpsampler(&plane{
+			pix: c.pix, stride: c.rowBlocks * 8, w: c.w, h: c.hgt, sx: d.hmax / c.h, sy: d.vmax / c.v,
+		}, d.w)
+	}
+	return ups
+}
+
+// samples gives the components interleaved, three of them converted to RGB where they are YCbCr; what
+// the file says about its colour model is not asked.
+func (d *jpegDecoder) samples(ycc bool) []uint8 {
+	n := len(d.comps)
+	out := make([]uint8, d.w*d.h*n)
+	ups := d.upsamplers()
+	for y := range d.h {
+		dst := out[y*d.w*n : (y+1)*d.w*n]
+		if ycc && n == 3 {
+			yccToRGB(dst, ups[0].row(y), ups[1].row(y), ups[2].row(y))
+			continue
+		}
+		for c := range ups {
+			for x, v := range ups[c].row(y)[:d.w] {
+				dst[x*n+c] = v
+			}
 		}
 	}
 	return out
