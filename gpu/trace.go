@@ -1,0 +1,162 @@
+package gpu
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/vkinfer/vkinfer/netplan"
+	"github.com/vkinfer/vkinfer/netplan/graph"
+)
+
+// TraceValue is one tensor of a plan after a run.
+type TraceValue struct {
+	Name   string         // the tensor's
+	Yields string         // node of the unfused graph with the same value, "" for partial sums
+	Kernel string         // the kernel that wrote it last, "" for the input
+	Shape  graph.Shape    // of one image; of tile sums: C channels, H tiles
+	Layout netplan.Layout // as it was stored; Data is NCHW whatever it says
+	Data   []float32      // n·C·H·W, NCHW, without padding
+	// NotZero counts the stored padding lanes that are not zero. The kernels keep them at zero, but for
+	// gates, whose sigmoid leaves 0.5 there; of gates it is always 0.
+	NotZero int
+}
+
+// Trace runs n images and returns every tensor of the plan, in the plan's order. The plan must keep all
+// tensors (netplan.Options.KeepAll); one whose tensors share memory is ErrPlan. Other errors are Run's.
+func (e *Executor) Trace(ctx context.Context, input []float32, n int) ([]TraceValue, error) {
+	if err := e.checkInput(input, n); err != nil {
+		return nil, err
+	}
+	if err := e.checkApart(); err != nil {
+		return nil, err
+	}
+	if err := e.take(ctx); err != nil {
+		return nil, err
+	}
+	defer e.release()
+	values := e.traceValues()
+	per := e.plan.Input.NumElements()
+	logits := make([]float32, e.batch*e.plan.Classes)
+	for first := 0; first < n; first += e.batch {
+		k := min(e.batch, n-first)
+		if err := e.runBatch(ctx, input[first*per:(first+k)*per], k, logits); err != nil {
+			return nil, err
+		}
+		if err := e.traceBatch(ctx, k, values); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
+// checkApart makes sure that no two tensors share bytes of the arena.
+func (e *Executor) checkApart() error {
+	ts := make([]*netplan.Tensor, len(e.plan.Tensors))
+	for i := range ts {
+		ts[i] = &e.plan.Tensors[i]
+	}
+	slices.SortFunc(ts, func(a, b *netplan.Tensor) int { return cmp.Compare(a.Offset, b.Offset) })
+	for i := 1; i < len(ts); i++ {
+		if a, b := ts[i-1], ts[i]; a.Offset+a.Stride > b.Offset {
+			return planError(e.plan, "tensors %s and %s share memory; wanted a plan that keeps all (netplan.Options.KeepAll)", a.Name, b.Name)
+		}
+	}
+	return nil
+}
+
+func (e *Executor) traceValues() []TraceValue {
+	values := make([]TraceValue, len(e.plan.Tensors))
+	for i, t := range e.plan.Tensors {
+		values[i] = TraceValue{Name: t.Name, Yields: t.Yields, Shape: t.Shape, Layout: t.Layout}
+	}
+	for _, d := range e.plan.Dispatches {
+		for _, b := range d.Bind {
+			if b.Tensor >= 0 && b.Write {
+				values[b.Tensor].Kernel = d.Kernel
+			}
+		}
+	}
+	return values
+}
+
+// traceBatch appends the tensors of the batch of n that just ran.
+func (e *Executor) traceBatch(ctx context.Context, n int, values []TraceValue) error {
+	var staging *buffer
+	if e.direct {
+		if err := e.arena.invalidate(0, e.arena.size); err != nil {
+			return err
+		}
+	} else {
+		const slice = 64 << 20
+		var err error
+		if staging, err = e.d.newBuffer(min(int64(n)*e.plan.ArenaBytes, slice), useReadback); err != nil {
+			return err
+		}
+		defer func() { staging.free() }()
+	}
+	for i := range values {
+		t := &e.plan.Tensors[i]
+		stored, err := e.readArena(ctx, staging, int64(n)*t.Offset, int64(n)*t.Stride)
+		if err != nil {
+			return err
+		}
+		v := &values[i]
+		data, notZero := unpack(t, stored, n)
+		v.Data = append(v.Data, data...)
+		if !strings.HasPrefix(v.Kernel, "se_") { // shaders/se.comp writes gates
+			v.NotZero += notZero
+		}
+	}
+	return nil
+}
+
+// readArena returns bytes of the arena as floats: a view in direct mode, otherwise a copy by way of staging.
+func (e *Executor) readArena(ctx context.Context, staging *buffer, offset, size int64) ([]float32, error) {
+	if staging == nil {
+		return e.arena.float32s(e.guard+offset, int(size/4)), nil
+	}
+	out := make([]float32, size/4)
+	for at := int64(0); at < size; at += staging.size {
+		n := min(staging.size, size-at)
+		err := e.transfer(ctx, []shimOp{
+			opCopy(handleOf(e.arena.h), handleOf(staging.h), e.guard+offset+at, 0, n),
+			opBarrier(transferWrite, hostRead),
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := staging.invalidate(0, n); err != nil {
+			return nil, err
+		}
+		copy(out[at/4:], staging.float32s(0, int(n/4)))
+	}
+	return out, nil
+}
+
+// unpack converts n images of a stored tensor to NCHW without padding, and counts the padding lanes that
+// are not zero.
+func unpack(t *netplan.Tensor, stored []float32, n int) (data []float32, notZero int) {
+	s := t.Shape
+	data = make([]float32, n*s.NumElements())
+	stride, pixels, padded := int(t.Stride/4), s.H*s.W, t.PaddedC()
+	for i := range n {
+		src, dst := stored[i*stride:(i+1)*stride], data[i*s.NumElements():]
+		if t.Layout == netplan.NCHW {
+			copy(dst[:s.NumElements()], src)
+			continue
+		}
+		// NHWC8, and vectors and tile sums, whose rows stand for pixels.
+		for p := range pixels {
+			for c, v := range src[p*padded : (p+1)*padded] {
+				if c < s.C {
+					dst[c*pixels+p] = v
+				} else if v != 0 {
+					notZero++
+				}
+			}
+		}
+	}
+	return data, notZero
+}
