@@ -21,8 +21,7 @@ func TestGoodSafetensors(t *testing.T) {
 		Good      map[string]struct{ Tensors map[string]oracleTensor }
 	}
 	oracle.JSON(t, "tiny/index.json", &index)
-	// The files in half precision hold what the .pth of the same type holds; that of half
-	// precision was written without num_batches_tracked being converted.
+	// Each holds what the .pth of the same type holds.
 	for name, want := range map[string]map[string]oracleTensor{
 		"f32": index.StateDict, "f16": index.Good["half_zip.pth"].Tensors, "bf16": index.Good["bf16_zip.pth"].Tensors,
 	} {
