@@ -130,7 +130,7 @@ func decodeGIF(data []byte) (*RGB, error) {
 	row := make([]byte, f.fw)
 	for i := range f.fh {
 		if _, err := io.ReadFull(r, row); err != nil {
-			return nil, err
+			return nil, foreign(err)
 		}
 		y := f.y + f.rowOf(i)
 		dst := out.Pix[(y*f.w+f.x)*3:]

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"image/png"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -120,6 +121,15 @@ func clip(s string, n int) string {
 		return string(r[:n]) + "…"
 	}
 	return s
+}
+
+// foreign marks an error of another package's decoder as what it means for a picture.
+func foreign(err error) error {
+	var unsupported png.UnsupportedError
+	if err == nil || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.As(err, &unsupported) {
+		return err
+	}
+	return fmt.Errorf("damaged: %w", err)
 }
 
 // describe gives a decoder's error its place and says plainly when the file ends too early.

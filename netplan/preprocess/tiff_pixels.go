@@ -81,7 +81,7 @@ func (t *tiffFile) decompress(raw []byte, want, rows int) ([]byte, error) {
 	case tiffDeflate, tiffOldDeflate:
 		z, err := zlib.NewReader(bytes.NewReader(raw))
 		if err != nil {
-			return nil, err
+			return nil, foreign(err)
 		}
 		r = z
 	case tiffGroup3, tiffGroup4:
@@ -99,7 +99,7 @@ func (t *tiffFile) decompress(raw []byte, want, rows int) ([]byte, error) {
 	}
 	buf, err := io.ReadAll(io.LimitReader(r, int64(want)))
 	if err != nil && len(buf) < want {
-		return nil, err
+		return nil, foreign(err)
 	}
 	return buf, nil
 }

@@ -88,7 +88,7 @@ func (f *webpFrame) frameSize() error {
 	if f.lossless {
 		c, err := vp8l.DecodeConfig(bytes.NewReader(f.bitstream))
 		if err != nil {
-			return err
+			return foreign(err)
 		}
 		w, h = c.Width, c.Height
 	} else {
@@ -96,7 +96,7 @@ func (f *webpFrame) frameSize() error {
 		d.Init(bytes.NewReader(f.bitstream), len(f.bitstream))
 		fh, err := d.DecodeFrameHeader()
 		if err != nil {
-			return err
+			return foreign(err)
 		}
 		if !fh.KeyFrame {
 			return errors.New("damaged: its first frame is not a key frame")
@@ -128,7 +128,7 @@ func decodeWebP(data []byte) (*RGB, error) {
 	if f.lossless {
 		m, err := vp8l.Decode(bytes.NewReader(f.bitstream))
 		if err != nil {
-			return nil, err
+			return nil, foreign(err)
 		}
 		if frame, err = fromImage(m); err != nil {
 			return nil, err
@@ -137,11 +137,11 @@ func decodeWebP(data []byte) (*RGB, error) {
 		d := vp8.NewDecoder()
 		d.Init(bytes.NewReader(f.bitstream), len(f.bitstream))
 		if _, err := d.DecodeFrameHeader(); err != nil {
-			return nil, err
+			return nil, foreign(err)
 		}
 		m, err := d.DecodeFrame()
 		if err != nil {
-			return nil, err
+			return nil, foreign(err)
 		}
 		frame = fromVP8(m)
 	}
