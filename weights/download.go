@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -29,6 +30,9 @@ func newDownload(src Source, opts FetchOptions, path string) *download {
 	if opts.Stall <= 0 {
 		opts.Stall = time.Minute
 	}
+	if opts.pause <= 0 {
+		opts.pause = time.Second
+	}
 	d := &download{src: src, opts: opts, path: path, part: path + ".part", origin: path + ".part.from", limit: maxFetch}
 	if src.Size > 0 {
 		d.limit = src.Size
@@ -43,13 +47,13 @@ func (e errCut) Error() string { return "broke off: " + e.err.Error() }
 func (e errCut) Unwrap() error { return e.err }
 
 // from gets the file from one address, taking up again what breaks off as long as something arrives.
-func (d *download) from(ctx context.Context, url string) error {
+func (d *download) from(ctx context.Context, address string) error {
 	var err error
 	restarted := false
 	for n, idle := 0, 0; n < maxAttempts && idle < tries; n, idle = n+1, idle+1 {
 		before := d.have()
 		var resumed bool
-		resumed, err = d.attempt(ctx, url)
+		resumed, err = d.attempt(ctx, address)
 		var cut errCut
 		switch {
 		case err == nil:
@@ -66,19 +70,16 @@ func (d *download) from(ctx context.Context, url string) error {
 		if d.have() > before {
 			idle = -1
 		}
+		if idle+1 == tries {
+			break
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-time.After(d.pause(idle)):
+		case <-time.After(time.Duration(idle+1) * d.opts.pause): // not at all after progress, then ever longer
 		}
 	}
 	return err
-}
-
-// pause is how long to wait before trying again: not at all after progress, then ever longer,
-// but no longer than a stalled connection would be given.
-func (d *download) pause(idle int) time.Duration {
-	return min(time.Duration(idle+1)*500*time.Millisecond, d.opts.Stall)
 }
 
 // have is the number of bytes that have arrived.
@@ -111,13 +112,13 @@ func (d *download) discard() {
 }
 
 // attempt makes one request and stores its answer; resumed says that earlier bytes were kept.
-func (d *download) attempt(ctx context.Context, url string) (resumed bool, err error) {
+func (d *download) attempt(ctx context.Context, address string) (resumed bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stalled := time.AfterFunc(d.opts.Stall, func() { cancel(fmt.Errorf("nothing arrived for %v", d.opts.Stall)) })
 	defer stalled.Stop()
 
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return false, err
 	}
@@ -126,12 +127,16 @@ func (d *download) attempt(ctx context.Context, url string) (resumed bool, err e
 	have := d.have()
 	if have > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
-		if from, version, ok := d.readOrigin(); ok && from == url {
+		if from, version, ok := d.readOrigin(); ok && from == address {
 			req.Header.Set("If-Range", version)
 		}
 	}
 	resp, err := d.opts.Client.Do(req)
 	if err != nil {
+		var inner *url.Error
+		if errors.As(err, &inner) { // it repeats the address
+			err = inner.Err
+		}
 		return false, errCut{causeOf(ctx, err)}
 	}
 	defer resp.Body.Close()
@@ -148,7 +153,7 @@ func (d *download) attempt(ctx context.Context, url string) (resumed bool, err e
 			return false, err
 		}
 	}
-	err = d.store(body, at, total, func() { stalled.Reset(d.opts.Stall) }, url, resp)
+	err = d.store(body, at, total, func() { stalled.Reset(d.opts.Stall) }, address, resp)
 	var cut errCut
 	if errors.As(err, &cut) {
 		err = errCut{causeOf(ctx, cut.err)}
@@ -218,19 +223,18 @@ func refuseMarkup(resp *http.Response) (io.Reader, error) {
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return nil, errCut{err}
 	}
-	text := strings.TrimLeft(string(head), " \t\r\n\ufeff")
 	kind := strings.ToLower(resp.Header.Get("Content-Type"))
-	if strings.HasPrefix(text, "<") || strings.HasPrefix(text, "version https://git-lfs") || strings.HasPrefix(kind, "text/html") {
+	if isMarkup(head) || strings.HasPrefix(string(head), "version https://git-lfs") || strings.HasPrefix(kind, "text/html") {
 		return nil, fmt.Errorf("sends a page (%s) instead of the file%s: a login or error page, or a proxy's", quote(resp.Header.Get("Content-Type")), markup(head, "title", "message", "code"))
 	}
 	return io.MultiReader(strings.NewReader(string(head)), resp.Body), nil
 }
 
 // store writes the body at offset at of the part, reporting progress; alive is called whenever something arrives.
-func (d *download) store(body io.Reader, at, total int64, alive func(), url string, resp *http.Response) error {
+func (d *download) store(body io.Reader, at, total int64, alive func(), address string, resp *http.Response) error {
 	if at == 0 {
 		d.discard()
-		d.writeOrigin(url, resp)
+		d.writeOrigin(address, resp)
 	}
 	f, err := os.OpenFile(d.part, os.O_WRONLY|os.O_CREATE, 0o666)
 	if err != nil {
@@ -272,23 +276,23 @@ func (d *download) store(body io.Reader, at, total int64, alive func(), url stri
 }
 
 // writeOrigin notes the address and the server's validator for If-Range: a strong ETag or a date.
-func (d *download) writeOrigin(url string, resp *http.Response) {
+func (d *download) writeOrigin(address string, resp *http.Response) {
 	version := resp.Header.Get("ETag")
 	if version == "" || strings.HasPrefix(version, "W/") {
 		version = resp.Header.Get("Last-Modified")
 	}
 	if version != "" {
 		// Without the note the next attempt resumes unconditionally, and the digest judges.
-		_ = os.WriteFile(d.origin, []byte(url+"\n"+version+"\n"), 0o666)
+		_ = os.WriteFile(d.origin, []byte(address+"\n"+version+"\n"), 0o666)
 	}
 }
 
-func (d *download) readOrigin() (url, version string, ok bool) {
+func (d *download) readOrigin() (address, version string, ok bool) {
 	b, err := os.ReadFile(d.origin)
 	if err != nil || len(b) > 16<<10 {
 		return "", "", false
 	}
-	url, rest, ok1 := strings.Cut(string(b), "\n")
+	address, rest, ok1 := strings.Cut(string(b), "\n")
 	version, _, ok2 := strings.Cut(rest, "\n")
-	return url, version, ok1 && ok2 && version != ""
+	return address, version, ok1 && ok2 && version != ""
 }

@@ -34,6 +34,8 @@ type FetchOptions struct {
 	Progress func(done, total int64)
 	// Stall is how long nothing may arrive before a connection is given up; 0 is one minute.
 	Stall time.Duration
+
+	pause time.Duration // before trying again; 0 is one second
 }
 
 const (

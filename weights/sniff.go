@@ -115,6 +115,16 @@ func markup(text []byte, names ...string) string {
 	return ""
 }
 
+// isMarkup reports whether b begins as HTML or XML does: a bracket alone can begin anything.
+func isMarkup(b []byte) bool {
+	text := bytes.TrimLeft(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), " \t\r\n")
+	if len(text) < 2 || text[0] != '<' {
+		return false
+	}
+	c := text[1] | 0x20
+	return text[1] == '!' || text[1] == '?' || c >= 'a' && c <= 'z'
+}
+
 // isText reports whether b is printable ASCII.
 func isText(b []byte) bool {
 	for _, c := range b {
