@@ -9,10 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 )
 
-// fixtures returns small files of the oracle as further seeds; none where it is absent.
+// fixtures returns small files of testdata and of the oracle as further seeds; the latter where it is there.
 func fixtures(patterns ...string) map[string][]byte {
 	dir := os.Getenv("VKINFER_FIXTURES")
 	if dir == "" {
@@ -21,7 +22,10 @@ func fixtures(patterns ...string) map[string][]byte {
 	}
 	out := map[string][]byte{}
 	for _, p := range patterns {
-		names, _ := filepath.Glob(filepath.Join(dir, p))
+		if !strings.HasPrefix(p, "testdata/") {
+			p = filepath.Join(dir, p)
+		}
+		names, _ := filepath.Glob(p)
 		for _, n := range names {
 			if info, err := os.Stat(n); err == nil && info.Size() < 130<<10 {
 				out[n], _ = os.ReadFile(n)
@@ -95,7 +99,7 @@ func FuzzPTH(f *testing.F) {
 			}
 		}
 	}
-	for _, b := range fixtures("tiny/good/*.pth", "hostile/*.pth") {
+	for _, b := range fixtures("tiny/good/*.pth", "hostile/*.pth", "testdata/*.pth") {
 		add(b)
 	}
 	f.Add(statePickle(false, w0("a"), w0("b")))

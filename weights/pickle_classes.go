@@ -88,7 +88,8 @@ func makeAllowedClasses() []allowedClass {
 	}
 	add(roleDType, 0, "torch", "complex64", "complex128", "uint16", "uint32", "uint64", "float8_e4m3fn",
 		"float8_e5m2", "qint8", "quint8", "qint32")
-	add(roleOpaque, 0, "torch", "device", "Tensor", "Generator", "contiguous_format", "channels_last", "strided")
+	add(roleOpaque, 0, "torch", "device", "Tensor", "Generator", "contiguous_format", "channels_last", "preserve_format",
+		"strided", "sparse_coo", "per_tensor_affine", "per_channel_affine", "per_tensor_symmetric", "per_channel_symmetric")
 	add(roleOpaque, 0, "torch.nn.parameter", "Parameter", "Buffer")
 	add(roleOpaque, 0, "torch.serialization", "_get_layout")
 	add(roleOpaque, 0, "argparse", "Namespace")
@@ -111,6 +112,10 @@ func makeAllowedClasses() []allowedClass {
 	add(roleOpaque, 0, "fractions", "Fraction")
 	add(roleOpaque, 0, "uuid", "UUID")
 	add(roleOpaque, 0, "types", "SimpleNamespace")
+	// Settings that training scripts keep beside the weights.
+	add(roleOpaque, 0, "yacs.config", "CfgNode")
+	add(roleOpaque, 0, "easydict", "EasyDict")
+	add(roleOpaque, 0, "pytorch_lightning.utilities.parsing", "AttributeDict")
 	return list
 }
 

@@ -130,12 +130,17 @@ func (v *verifier) stepScalar(op byte) error {
 		if arg, err = v.line(); err != nil {
 			return err
 		}
-		if !isIntText(arg) {
+		digits := countDigits(arg)
+		switch {
+		case digits == 0:
 			return v.bad("%s is not an integer", quote(string(arg)))
+		case digits > 18: // as below
+			v.emit(opNone)
+		default:
+			v.emit(op)
+			v.out = append(v.out, arg...)
+			v.emit('\n')
 		}
-		v.emit(op)
-		v.out = append(v.out, arg...)
-		v.emit('\n')
 	case opLong1, opLong4:
 		if arg, err = v.counted(lengthBytes[op]); err != nil {
 			return err
@@ -164,8 +169,9 @@ func (v *verifier) stepScalar(op byte) error {
 	return v.push(pickleValue{kind: kindOther})
 }
 
-// isIntText accepts what the library's decimal parser does: a sign, up to 18 digits, Python 2's L.
-func isIntText(b []byte) bool {
+// countDigits returns the number of digits of a decimal integer, which may have a minus before it and
+// Python 2's L after it; 0 if it is none.
+func countDigits(b []byte) int {
 	if len(b) > 0 && b[len(b)-1] == 'L' {
 		b = b[:len(b)-1]
 	}
@@ -174,10 +180,10 @@ func isIntText(b []byte) bool {
 	}
 	for _, c := range b {
 		if c < '0' || c > '9' {
-			return false
+			return 0
 		}
 	}
-	return len(b) > 0 && len(b) <= 18
+	return len(b)
 }
 
 func (v *verifier) stepString(op byte) error {

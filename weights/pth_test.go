@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -84,6 +86,40 @@ func TestGoodCheckpoints(t *testing.T) {
 				want.Tensors = index.StateDict
 			}
 			compare(t, sd, want.Tensors)
+		})
+	}
+}
+
+// The files in testdata, which PyTorch 1.13 wrote: training checkpoints of every protocol, views,
+// element types, parameters with attributes. They need no oracle.
+func TestFilesFromTorch(t *testing.T) {
+	b, err := os.ReadFile("testdata/index.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var index map[string]map[string]oracleTensor
+	if err := json.Unmarshal(b, &index); err != nil {
+		t.Fatal(err)
+	}
+	files, _ := filepath.Glob("testdata/*.pth")
+	if len(files) != len(index) || len(files) < 10 {
+		t.Errorf("%d files, %d in the index", len(files), len(index))
+	}
+	for _, f := range files {
+		t.Run(filepath.Base(f), func(t *testing.T) {
+			sd, err := Open(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare(t, sd, index[filepath.Base(f)])
+			if tied := sd.Get("tied1"); tied != nil {
+				if &tied.Data[0] != &sd.Get("tied2").Data[0] {
+					t.Error("tied weights take memory twice")
+				}
+				if !slices.Equal(sd.Skipped, []string{"number", "text"}) {
+					t.Errorf("skipped %q", sd.Skipped)
+				}
+			}
 		})
 	}
 }
