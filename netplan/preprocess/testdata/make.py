@@ -132,6 +132,34 @@ def scans(script):
     return make
 
 
+def segments(change):
+    """A JPEG maker's output with its marker segments changed: change maps (marker, bytes) to bytes."""
+    def wrap(make):
+        def changed(rng, w, h):
+            b = make(rng, w, h)
+            out, pos = b[:2], 2
+            while True:
+                marker, n = b[pos + 1], struct.unpack(">H", b[pos + 2:pos + 4])[0]
+                out += change(marker, b[pos:pos + 2 + n])
+                pos += 2 + n
+                if marker == 0xDA:
+                    return out + b[pos:]
+        return changed
+    return wrap
+
+
+without_app = segments(lambda m, b: b"" if m in (0xE0, 0xEE) else b)
+with_jfif = segments(lambda m, b: (b"\xff\xe0\x00\x10JFIF\0\1\1\0\0\1\0\1\0\0" if m == 0xDB else b"") + (b if m != 0xEE else b""))
+with_junk = segments(lambda m, b: b"\xff\xff\xff" + b if m in (0xC4, 0xDA) else b"\x01\x02\x03" + b if m == 0xDB else b)
+other_ids = segments(lambda m, b: b[:10] + bytes(v + 64 if i % 3 == 0 else v for i, v in enumerate(b[10:])) if m in (0xC0, 0xC2) else
+                     b[:5] + bytes(v + 64 if i % 2 == 0 and i < 2 * b[4] else v for i, v in enumerate(b[5:])) if m == 0xDA else b)
+
+
+def junk_at_end(make):
+    """Bytes between the last scan and the end marker, and after it."""
+    return lambda rng, w, h: make(rng, w, h)[:-2] + b"\x12\x34\x56\xff\xd9trailing"
+
+
 # ---- PNG with everything Pillow does not write
 
 def png(colour, depth, interlace=False, palette=0, trns=None):
@@ -215,6 +243,23 @@ def gif(screen=None, offset=(0, 0), transparent=None, frames=1, mode="P", **opti
         assert b[at] == 0x2C
         b[at + 1:at + 5] = struct.pack("<HH", *offset)
         return bytes(b)
+    return make
+
+
+def gif_local(keep=True):
+    """The colour table moved from the screen to the picture, or dropped."""
+    def make(rng, w, h):
+        b = gif()(rng, w, h)
+        n = 3 << (b[10] & 7) + 1
+        table, rest = b[13:13 + n], b[13 + n:]
+        at = 0
+        while rest[at] != 0x2C:
+            at += 2
+            while rest[at]:
+                at += rest[at] + 1
+            at += 1
+        flags = rest[at + 9] | (0x80 | b[10] & 7 if keep else 0)
+        return b[:10] + bytes([b[10] & 0x70]) + b[11:13] + rest[:at + 9] + bytes([flags]) + (table if keep else b"") + rest[at + 10:]
     return make
 
 
@@ -302,7 +347,54 @@ def tiff(channels, depth=8, photometric="rgb", **options):
     return make
 
 
+def tiff_raw(bits, photometric, fill=1, order="<"):
+    """Uncompressed gray or palette of any depth, which tifffile and Pillow do not write."""
+    def make(rng, w, h):
+        a = rng.integers(0, 1 << bits, (h, w))
+        body = b""
+        for line in a:
+            s = "".join(format(v, f"0{bits}b") for v in line)
+            s += "0" * (-len(s) % 8)
+            row = [s[i:i + 8] for i in range(0, len(s), 8)]
+            body += bytes(int(v[::-1] if fill == 2 else v, 2) for v in row)
+        tags = [(256, 4, w), (257, 4, h), (258, 3, bits), (259, 3, 1), (262, 3, photometric), (266, 3, fill),
+                (273, 4, 8), (277, 3, 1), (278, 4, h), (279, 4, len(body))]
+        colours = b""
+        at = 8 + len(body)
+        if photometric == 3:
+            m = rng.integers(0, 256, 3 << bits) * 257
+            colours = m.astype(order + "u2").tobytes()
+            tags.append((320, 3, (len(m), at)))
+        ifd = struct.pack(order + "H", len(tags))
+        for tag, kind, v in tags:
+            if isinstance(v, tuple):
+                ifd += struct.pack(order + "HHII", tag, kind, *v)
+            elif kind == 3:
+                ifd += struct.pack(order + "HHIHH", tag, kind, 1, v, 0)
+            else:
+                ifd += struct.pack(order + "HHII", tag, kind, 1, v)
+        head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, at + len(colours))
+        return head + body + colours + ifd + bytes(4)
+    return make
+
+
 # ---- WebP
+
+def webp_offset(make, x, y, dw, dh):
+    """A still picture as the first frame of an animation with a larger canvas."""
+    def wrapped(rng, w, h):
+        still = make(rng, w, h)
+        frame = still[12:]
+        if frame[:4] == b"VP8X":
+            frame = frame[18:]
+        def u24(v):
+            return struct.pack("<I", v)[:3]
+        body = u24(x // 2) + u24(y // 2) + u24(w - 1) + u24(h - 1) + u24(100) + b"\0" + frame
+        chunks = (b"VP8X" + struct.pack("<I", 10) + b"\x12\0\0\0" + u24(w + x + dw - 1) + u24(h + y + dh - 1)
+                  + b"ANIM" + struct.pack("<IIH", 6, 0x80604020, 0) + b"ANMF" + struct.pack("<I", len(body)) + body)
+        return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
+    return wrapped
+
 
 def webp(mode="RGB", lossless=False, frames=1):
     def make(rng, w, h):
@@ -363,6 +455,23 @@ KINDS = {
     "webp_lossless_alpha.webp": webp("RGBA", lossless=True), "webp_animated.webp": webp(frames=3),
     "webp_animated_alpha.webp": webp("RGBA", frames=2), "webp_animated_lossless.webp": webp("RGBA", lossless=True, frames=2),
 }
+KINDS |= {
+    "jpeg_cmyk_no_adobe.jpg": without_app(jpeg("CMYK")), "jpeg_rgb_ids.jpg": without_app(jpeg(keep_rgb=True)),
+    "jpeg_no_jfif.jpg": without_app(jpeg()), "jpeg_rgb_ids_jfif.jpg": with_jfif(jpeg(keep_rgb=True)),
+    "jpeg_junk.jpg": with_junk(jpeg()), "jpeg_other_ids.jpg": other_ids(without_app(jpeg())),
+    "jpeg_junk_at_end.jpg": junk_at_end(jpeg()), "jpeg_junk_at_end_progressive.jpg": junk_at_end(jpeg(progressive=True)),
+    "jpeg_adobe_ycc.jpg": adobe(jpeg(keep_rgb=True), 1), "jpeg_adobe_odd.jpg": adobe(jpeg(keep_rgb=True), 7),
+    "gif_local.gif": gif_local(), "gif_no_palette.gif": gif_local(False),
+    "tiff_jpeg_cmyk.tif": pil("CMYK", "TIFF", compression="jpeg"),
+    "tiff_deflate_gray.tif": pil("L", "TIFF", compression="tiff_deflate"),
+    "webp_offset.webp": webp_offset(webp(), 6, 4, 3, 5), "webp_offset_lossless.webp": webp_offset(webp("RGBA", True), 2, 0, 0, 9),
+    "webp_offset_alpha.webp": webp_offset(webp("RGBA"), 0, 8, 1, 0),
+}
+for d in (1, 2, 4, 8):
+    for f in (1, 2):
+        KINDS[f"tiff_raw{d}_white_fill{f}.tif"] = tiff_raw(d, 0, f)
+        KINDS[f"tiff_raw{d}_black_fill{f}.tif"] = tiff_raw(d, 1, f, ">")
+        KINDS[f"tiff_raw{d}_palette_fill{f}.tif"] = tiff_raw(d, 3, f)
 for o in range(2, 9):
     KINDS[f"tiff_orientation{o}.tif"] = pil("RGB", "TIFF", tiffinfo={274: o})
 for d in (1, 2, 4, 8, 16):
@@ -410,7 +519,7 @@ png_gray16_trns png_gray2_interlaced png_palette4 png_rgba8_interlaced png_la16 
 gif_offset_transparent gif_offset gif_small_screen gif_1 bmp_palette4 bmp_565 bmp_topdown bmp_32_masks bmp_os2_8 bmp_rle8
 bmp_rle4 bmp_555 tiff_1 tiff_cmyk tiff_lzw tiff_group3 tiff_group4 tiff_jpeg tiff_orientation6 tiff_big_endian16 tiff_gray16
 tiff_white_is_zero1 tiff_tiled_planar tiff_predictor16 tiff_rgba_associated tiff_palette tiff_la webp webp_alpha
-webp_lossless_alpha webp_animated webp_animated_alpha""".split()
+webp_lossless_alpha webp_animated webp_animated_alpha webp_offset jpeg_rgb_ids jpeg_junk gif_local gif_no_palette tiff_raw4_palette_fill1 tiff_raw2_white_fill2 tiff_jpeg_cmyk""".split()
 
 
 def sizes(rng):
