@@ -16,7 +16,7 @@ var (
 	ErrNoDevice    = errors.New("no such Vulkan device")   // no device, none fit, or none by that name
 	ErrFeature     = errors.New("missing feature")         // the device, driver or installation lacks what was asked for
 	ErrOutOfMemory = errors.New("out of device memory")    // even the smallest batch does not fit
-	ErrDeviceLost  = errors.New("Vulkan device lost")      // the driver gave the device up; open it anew
+	ErrDeviceLost  = errors.New("device lost")             // the driver gave the device up; open it anew
 	ErrClosed      = errors.New("closed")                  // the Device or Executor was closed
 	ErrPlan        = errors.New("plan does not fit")       // the plan contradicts the kernels or the device
 	ErrCorrupt     = errors.New("guard words overwritten") // a debug switch found a write out of bounds

@@ -25,7 +25,8 @@ type ExecutorOptions struct {
 	// after every run; one that was overwritten is ErrCorrupt.
 	Guards bool
 
-	lookup lookupKernel // nil means shaders.Lookup; for tests
+	lookup   lookupKernel // nil means shaders.Lookup; for tests
+	overhang int64        // bytes by which bindings of tensors reach too far; for tests of the guards
 }
 
 const (

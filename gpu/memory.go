@@ -51,7 +51,7 @@ func (p *probed) memoryType(use memoryUse, allowed uint32) int {
 	case useUpload:
 		must, good, bad = hostVisible, hostCoherent, hostCached|deviceLocal
 	case useReadback:
-		must, good, bad = hostVisible, hostCached|hostCoherent, deviceLocal
+		must, good, bad = hostVisible, hostCached, deviceLocal
 	}
 	found, best := -1, 0
 	for i, t := range p.types {

@@ -98,7 +98,7 @@ func (e *Executor) newSets(r *recording) ([]handle, error) {
 			buf, offset, size := e.weights, e.guard+bind.Offset, bind.Size
 			if bind.Tensor >= 0 {
 				t := &e.plan.Tensors[bind.Tensor]
-				buf, offset, size = e.arena, e.guard+int64(r.n)*t.Offset, int64(r.n)*t.Stride
+				buf, offset, size = e.arena, e.guard+int64(r.n)*t.Offset, int64(r.n)*t.Stride+e.opts.overhang
 			}
 			writes = append(writes, newWrite(sets[i], b, handleOf(buf.h), offset, size))
 		}

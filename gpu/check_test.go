@@ -1,0 +1,139 @@
+package gpu
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/vkinfer/vkinfer/netplan"
+	"github.com/vkinfer/vkinfer/netplan/graph"
+	"github.com/vkinfer/vkinfer/shaders"
+)
+
+// bareDevice is a device without Vulkan: the minimum that Vulkan promises.
+func bareDevice() *Device {
+	d := &Device{probed: probed{maxStorageBuffers: 4}}
+	d.info.Caps = netplan.MinimalCaps()
+	return d
+}
+
+func TestCheckPlan(t *testing.T) {
+	cases := []struct {
+		name  string
+		edit  func(*netplan.Plan)
+		batch int
+		says  string // "" for a plan that is fine
+	}{
+		{"fine", func(*netplan.Plan) {}, 8, ""},
+		{"precision", func(p *netplan.Plan) { p.Precision = "amp" }, 1, `missing feature: precision "amp"`},
+		{"no arena", func(p *netplan.Plan) { p.ArenaBytes = 0 }, 1, "an arena of 0 bytes"},
+		{"odd arena", func(p *netplan.Plan) { p.ArenaBytes += 2 }, 1, "multiple of 4"},
+		{"outside", func(p *netplan.Plan) { p.Tensors[1].Offset = p.ArenaBytes }, 1, "tensor packed: bytes"},
+		{"negative", func(p *netplan.Plan) { p.Tensors[1].Offset = -256 }, 1, "tensor packed: bytes"},
+		{"unaligned", func(p *netplan.Plan) { p.Tensors[1].Offset = 16 }, 1, "multiple of 256"},
+		{"stride", func(p *netplan.Plan) { p.Tensors[1].Stride -= 4 }, 1, "wanted 960"},
+		{"range", func(*netplan.Plan) {}, 1 << 18, "binds at most 134217728"},
+		{"input index", func(p *netplan.Plan) { p.InputTensor = 7 }, 1, "tensor 7 of 3"},
+		{"output index", func(p *netplan.Plan) { p.OutputTensor = -1 }, 1, "tensor -1 of 3"},
+		{"input layout", func(p *netplan.Plan) { p.InputTensor = 1 }, 1, "wanted 11x3x5 nchw"},
+		{"input shape", func(p *netplan.Plan) { p.Input.W++ }, 1, "wanted 11x3x6 nchw"},
+		{"output layout", func(p *netplan.Plan) { p.OutputTensor = 1 }, 1, "a vector of 11 classes"},
+		{"classes", func(p *netplan.Plan) { p.Classes = 12 }, 1, "a vector of 12 classes"},
+		{"nothing to do", func(p *netplan.Plan) { p.Dispatches = nil }, 1, "no dispatches"},
+		{"kernel", func(p *netplan.Plan) { p.Dispatches[0].Kernel = "nope" }, 1, `no kernel "nope"`},
+		{"bindings", func(p *netplan.Plan) { p.Dispatches[0].Bind = p.Dispatches[1].Bind }, 1, "3 bindings; kernel pack has 2"},
+		{"write", func(p *netplan.Plan) { p.Dispatches[0].Bind[1].Write = false }, 1, "binding 1 has Write false; kernel pack (Y) has true"},
+		{"push", func(p *netplan.Plan) { p.Dispatches[0].Push = []uint32{0} }, 1, "4 push bytes; kernel pack takes 12"},
+		{"spec", func(p *netplan.Plan) { p.Dispatches[0].Spec = []uint32{32, 1, 1} }, 1, "3 specialization constants; kernel pack has 4"},
+		{"no lanes", func(p *netplan.Plan) { p.Dispatches[0].Spec[0] = 0 }, 1, "workgroup of 0 on axis 0"},
+		{"lanes", func(p *netplan.Plan) { p.Dispatches[0].Spec[2] = 65 }, 1, "workgroup of 65 on axis 2"},
+		{"all lanes", func(p *netplan.Plan) { p.Dispatches[0].Spec = []uint32{64, 2, 2, 3} }, 1, "256 invocations; this device allows 128"},
+		{"tile", func(p *netplan.Plan) { p.Dispatches[0].Groups[1].Tile = 0 }, 1, "tile 0"},
+		{"groups", func(p *netplan.Plan) { p.Dispatches[0].Groups[1].Fixed = 65536 }, 1, "65536 workgroups on axis 1"},
+		{"groups of a batch", func(p *netplan.Plan) { p.Dispatches[0].Groups[0] = netplan.Groups{PerImage: 10000, Tile: 1} }, 8, "80000 workgroups on axis 0 at batch 8"},
+		{"tensor", func(p *netplan.Plan) { p.Dispatches[0].Bind[0].Tensor = 3 }, 1, "binding 0 is tensor 3 of 3"},
+		{"tensor offset", func(p *netplan.Plan) { p.Dispatches[0].Bind[0].Offset = 4 }, 1, "4 bytes into its tensor"},
+		{"weights written", func(p *netplan.Plan) { p.Dispatches[0].Bind[1] = netplan.Binding{Tensor: -1, Write: true, Size: 4} }, 1, "writes the weights"},
+		{"weights range", func(p *netplan.Plan) { p.Dispatches[1].Bind[1].Size++ }, 1, "bytes 256 to 321 of 320"},
+		{"weights empty", func(p *netplan.Plan) { p.Dispatches[1].Bind[1].Size = 0 }, 1, "bytes 256 to 256"},
+		{"weights alignment", func(p *netplan.Plan) { p.Dispatches[1].Bind[1] = netplan.Binding{Tensor: -1, Offset: 128, Size: 4} }, 1, "byte 128 of the weights; wanted a multiple of 256"},
+	}
+	for _, c := range cases {
+		p := testPlan(testShape)
+		c.edit(p)
+		err := checkPlan(p, bareDevice(), testKernel, c.batch)
+		if c.says == "" {
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), c.says) || !errors.Is(err, ErrPlan) && !errors.Is(err, ErrFeature) {
+			t.Errorf("%s: got %v; want ErrPlan that says %q", c.name, err, c.says)
+		}
+	}
+}
+
+// TestCheckPlanAgainstDevice: the same plan, smaller devices.
+func TestCheckPlanAgainstDevice(t *testing.T) {
+	for says, edit := range map[string]func(*Device){
+		"the device at most 8":         func(d *Device) { d.info.Caps.MaxPushConstants = 8 },
+		"binds at most 2":              func(d *Device) { d.probed.maxStorageBuffers = 2 },
+		"this device binds at most 32": func(d *Device) { d.info.Caps.MaxStorageBufferRange = 32 },
+	} {
+		d := bareDevice()
+		edit(d)
+		if err := checkPlan(testPlan(graph.Shape{C: 1, H: 1, W: 1}), d, testKernel, 8); !errors.Is(err, ErrPlan) || !strings.Contains(err.Error(), says) {
+			t.Errorf("got %v; want ErrPlan that says %q", err, says)
+		}
+	}
+}
+
+// TestExecutorChecks: what checkPlan refuses, NewExecutor refuses.
+func TestExecutorChecks(t *testing.T) {
+	d := open(t, Options{})
+	p := testPlan(testShape)
+	p.Dispatches[0].Kernel = "conv1x1_f32" // of the real table, which this executor does not look at
+	if _, err := NewExecutor(d, p, ExecutorOptions{lookup: testKernel}); !errors.Is(err, ErrPlan) {
+		t.Errorf("got %v, want ErrPlan", err)
+	}
+	p = testPlan(testShape)
+	if _, err := NewExecutor(d, p, ExecutorOptions{}); !errors.Is(err, ErrPlan) { // the real table has no kernel "pack"
+		t.Errorf("got %v, want ErrPlan", err)
+	}
+	p.MaxBatch = 3
+	if e := testExecutor(t, d, p, ExecutorOptions{MaxBatch: 100}); e.MaxBatch() != 3 {
+		t.Errorf("MaxBatch is %d, want the plan's 3", e.MaxBatch())
+	}
+}
+
+// TestPipelinesAreShared: equal kernels with equal constants are compiled once.
+func TestPipelinesAreShared(t *testing.T) {
+	d := open(t, Options{})
+	p := testPlan(testShape)
+	p.Dispatches = append(p.Dispatches, p.Dispatches...)
+	p.Dispatches[2].Barrier = true
+	p.Dispatches[2].Spec = []uint32{testLanes, 1, 1, testFactor + 1}
+	e := testExecutor(t, d, p, ExecutorOptions{})
+	if s := e.Stats(); s.Dispatches != 4 || s.Pipelines != 3 {
+		t.Errorf("got %d pipelines for %d dispatches, want 3 for 4", s.Pipelines, s.Dispatches)
+	}
+	x := testInput(testShape, 1, 1)
+	want := testWant(testShape, x, 1)
+	for i := range want { // the second round multiplies by 4 instead of 3
+		want[i] = want[i] / testFactor * (testFactor + 1)
+	}
+	for i, v := range mustRun(t, e, x, 1) {
+		if v != want[i] {
+			t.Fatalf("logit %d is %v, want %v", i, v, want[i])
+		}
+	}
+}
+
+// TestKernelsFitTheShader: the tests' own kernels are what their sources declare.
+func TestTestKernels(t *testing.T) {
+	k, ok := testKernel("reduce")
+	if !ok || k.PushBytes != 12 || len(k.Spec) != 5 || len(k.Bindings) != 3 || k.Bindings[0] != (shaders.Binding{Name: "X"}) || !k.Bindings[2].Write {
+		t.Errorf("got %+v", k)
+	}
+}

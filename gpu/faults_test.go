@@ -1,0 +1,238 @@
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+
+	vk "github.com/vulkan-go/vulkan"
+)
+
+// failAfter makes the Vulkan call number k from now (0 is the next one) give result, and every call made
+// after it too if forever is set. Waiting for a fence in slices counts as one call. The function it
+// returns says which call failed; the hook is gone after the test.
+func failAfter(t *testing.T, k int, result vk.Result, forever bool) func() string {
+	t.Helper()
+	var mu sync.Mutex
+	count, failed, last := 0, "", ""
+	hook := func(name string) vk.Result {
+		mu.Lock()
+		defer mu.Unlock()
+		if name != "vkWaitForFences" || last != name {
+			count++
+		}
+		last = name
+		if count-1 == k || forever && count-1 > k {
+			if failed == "" {
+				failed = name
+			}
+			return result
+		}
+		return vk.Success
+	}
+	faultHook.Store(&hook)
+	t.Cleanup(func() { faultHook.Store(nil) })
+	return func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return failed
+	}
+}
+
+// scenario opens a device, runs everything there is, and closes; it returns the first error. What the
+// validation layer said, such as about objects that an error path leaked, fails the test.
+func scenario(t *testing.T, opts Options, what string) (err error) {
+	t.Helper()
+	opts.Device = os.Getenv("VKINFER_DEVICE")
+	opts.Validation = haveValidation()
+	d, err := Open(opts)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		d.Close()
+		for _, m := range d.Messages() {
+			t.Errorf("%s: validation: %v", what, m)
+		}
+	}()
+	e, err := NewExecutor(d, testPlan(testShape), ExecutorOptions{MaxBatch: 4, Recorded: 1, Guards: true, lookup: testKernel})
+	if err != nil {
+		return err
+	}
+	for _, n := range []int{4, 1} {
+		x := testInput(testShape, n, n)
+		y, err := e.Run(t.Context(), x, n)
+		if err != nil {
+			if d.Lost() {
+				if _, again := e.Run(t.Context(), x, n); !errors.Is(again, ErrDeviceLost) {
+					t.Errorf("%s: Run on a lost device gives %v", what, again)
+				}
+			}
+			return err
+		}
+		if !slices.Equal(y, testWant(testShape, x, n)) {
+			t.Errorf("%s: wrong result", what)
+		}
+	}
+	x := testInput(testShape, 2, 2)
+	if _, err := e.Trace(t.Context(), x, 2); err != nil {
+		return err
+	}
+	if d.Caps().TimestampBits > 0 {
+		if _, err := e.Profile(t.Context(), x, 2); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestEveryCallMayFail fails each Vulkan call of a scenario in turn: the error must be the right one, it
+// must be told or absorbed, and nothing may be leaked, used after free or submitted afterwards.
+func TestEveryCallMayFail(t *testing.T) {
+	openLoud(t, Options{}).Close() // skip without a device
+	staging := Options{ForceStaging: true, treatNonCoherent: true}
+	cases := []struct {
+		name   string
+		opts   Options
+		result vk.Result
+		want   error
+	}{
+		{"staging", staging, vk.ErrorOutOfDeviceMemory, ErrOutOfMemory},
+		{"staging", staging, vk.ErrorDeviceLost, ErrDeviceLost},
+		{"direct", Options{}, vk.ErrorDeviceLost, ErrDeviceLost},
+	}
+	step := 1
+	if testing.Short() {
+		step = 7
+	}
+	for _, c := range cases {
+		t.Run(c.name+"/"+resultName(c.result), func(t *testing.T) {
+			calls := map[string]int{}
+			for k := 0; ; k += step {
+				what := fmt.Sprintf("call %d", k)
+				failed := failAfter(t, k, c.result, false)
+				err := scenario(t, c.opts, what)
+				faultHook.Store(nil)
+				if failed() == "" {
+					if err != nil {
+						t.Errorf("without a fault: %v", err)
+					}
+					break
+				}
+				calls[failed()]++
+				// Out of memory while the arena is allocated means a smaller batch, not an error.
+				absorbed := err == nil && c.want == ErrOutOfMemory
+				if !absorbed && !errors.Is(err, c.want) {
+					t.Errorf("call %d, %s: got %v, want %v", k, failed(), err, c.want)
+				}
+			}
+			for _, name := range []string{"vkCreateInstance", "vkCreateDevice", "vkAllocateMemory", "vkCreateComputePipelines",
+				"vkAllocateDescriptorSets", "vkEndCommandBuffer", "vkQueueSubmit", "vkWaitForFences"} {
+				if calls[name] == 0 && step == 1 {
+					t.Errorf("%s was never failed: the gate does not see it", name)
+				}
+			}
+			t.Logf("%v", calls)
+		})
+	}
+}
+
+// TestBatchIsHalved lets memory run out for arenas: the executor settles for a smaller batch.
+func TestBatchIsHalved(t *testing.T) {
+	d := open(t, Options{ForceStaging: true})
+	for fails, want := range map[int]int{0: 16, 1: 8, 2: 4, 4: 1} {
+		left := fails
+		var sizes int
+		hook := func(name string) vk.Result {
+			if name != "vkAllocateMemory" {
+				return vk.Success
+			}
+			if sizes++; sizes > 2 && left > 0 { // the first two are for the weights
+				left--
+				return vk.ErrorOutOfDeviceMemory
+			}
+			return vk.Success
+		}
+		faultHook.Store(&hook)
+		e := testExecutor(t, d, testPlan(testShape), ExecutorOptions{MaxBatch: 16})
+		faultHook.Store(nil)
+		if e.MaxBatch() != want {
+			t.Errorf("after %d failures the batch is %d, want %d", fails, e.MaxBatch(), want)
+		}
+		x := testInput(testShape, 5, fails)
+		if got := mustRun(t, e, x, 5); !slices.Equal(got, testWant(testShape, x, 5)) {
+			t.Errorf("wrong result at batch %d", want)
+		}
+	}
+	hook := func(name string) vk.Result {
+		if name == "vkAllocateMemory" {
+			return vk.ErrorOutOfDeviceMemory
+		}
+		return vk.Success
+	}
+	faultHook.Store(&hook)
+	defer faultHook.Store(nil)
+	if _, err := NewExecutor(d, testPlan(testShape), ExecutorOptions{lookup: testKernel}); !errors.Is(err, ErrOutOfMemory) {
+		t.Errorf("got %v, want ErrOutOfMemory", err)
+	}
+}
+
+// TestArenaLargerThanTheDevice asks for more than the device says it has in one allocation.
+func TestArenaLargerThanTheDevice(t *testing.T) {
+	d := open(t, Options{})
+	p := testPlan(testShape)
+	p.ArenaBytes = d.Caps().MaxAllocation/2&^255 + 4096
+	e := testExecutor(t, d, p, ExecutorOptions{MaxBatch: 2})
+	if e.MaxBatch() != 1 {
+		t.Errorf("the batch is %d, want 1: two arenas exceed the device's largest allocation", e.MaxBatch())
+	}
+	p.ArenaBytes = d.Caps().MaxAllocation + 4096
+	if _, err := NewExecutor(d, p, ExecutorOptions{lookup: testKernel}); !errors.Is(err, ErrOutOfMemory) {
+		t.Errorf("got %v, want ErrOutOfMemory", err)
+	}
+}
+
+// TestLostDeviceStaysLost: after the loss everything returns at once, without a Vulkan call.
+func TestLostDeviceStaysLost(t *testing.T) {
+	d := open(t, Options{})
+	e := testExecutor(t, d, testPlan(testShape), ExecutorOptions{})
+	x := testInput(testShape, 1, 1)
+	mustRun(t, e, x, 1)
+	failAfter(t, 0, vk.ErrorDeviceLost, true)
+	if _, err := e.Run(t.Context(), x, 1); !errors.Is(err, ErrDeviceLost) || !d.Lost() {
+		t.Fatalf("got %v, want ErrDeviceLost", err)
+	}
+	called := failAfter(t, 0, resultUnknown, true)
+	_, err1 := e.Run(t.Context(), x, 1)
+	_, err2 := e.Trace(t.Context(), x, 1)
+	_, err3 := NewExecutor(d, testPlan(testShape), ExecutorOptions{lookup: testKernel})
+	for _, err := range []error{err1, err2, err3} {
+		if !errors.Is(err, ErrDeviceLost) {
+			t.Errorf("got %v, want ErrDeviceLost", err)
+		}
+	}
+	if called() != "" {
+		t.Errorf("%s was called on a lost device", called())
+	}
+}
+
+func TestResultErrors(t *testing.T) {
+	for r, want := range map[vk.Result]error{
+		vk.ErrorDeviceLost: ErrDeviceLost, vk.ErrorOutOfDeviceMemory: ErrOutOfMemory, vk.ErrorOutOfHostMemory: ErrOutOfMemory,
+		vk.ErrorFeatureNotPresent: ErrFeature, vk.ErrorExtensionNotPresent: ErrFeature} {
+		if err := resultError("vkFoo", r); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", resultName(r), err, want)
+		}
+	}
+	for _, r := range []vk.Result{vk.Success, vk.Timeout, vk.Incomplete} {
+		if err := resultError("vkFoo", r); err != nil {
+			t.Errorf("%s: got %v, want none", resultName(r), err)
+		}
+	}
+	if got, want := resultError("vkFoo", -77).Error(), "gpu: vkFoo: it returned VkResult -77; wanted VK_SUCCESS"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,97 @@
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const subprocess = "VKINFER_TEST_SUBPROCESS"
+
+func errString(err error) string { return fmt.Sprint(err) }
+
+// inSubprocess runs f in a process of its own with a changed environment: the loader is opened once per
+// process. f's error fails the test.
+func inSubprocess(t *testing.T, env []string, f func() error) {
+	t.Helper()
+	if os.Getenv(subprocess) == t.Name() {
+		if err := f(); err != nil {
+			fmt.Println("SUBPROCESS:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.count=1", fmt.Sprintf("-test.short=%v", testing.Short()))
+	cmd.Env = append(append(os.Environ(), env...), subprocess+"="+t.Name())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}
+
+func wantError(err, is error, parts ...string) error {
+	if !errors.Is(err, is) {
+		return fmt.Errorf("got %v; want %q", err, is)
+	}
+	for _, p := range parts {
+		if !strings.Contains(err.Error(), p) {
+			return fmt.Errorf("got %v; want it to say %q", err, p)
+		}
+	}
+	return nil
+}
+
+// both asks Open and Devices.
+func both(check func(error) error) error {
+	_, err := Open(Options{})
+	_, err2 := Devices()
+	return errors.Join(check(err), check(err2))
+}
+
+func TestNoLoader(t *testing.T) {
+	inSubprocess(t, []string{"VKINFER_LIBVULKAN=/nonexistent"}, func() error {
+		for range 2 { // a failure is not remembered
+			if err := both(func(err error) error { return wantError(err, ErrNoLoader, "/nonexistent", "apt install libvulkan1") }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func TestLoaderThatIsNone(t *testing.T) {
+	inSubprocess(t, []string{"VKINFER_LIBVULKAN=libm.so.6"}, func() error {
+		return both(func(err error) error { return wantError(err, ErrNoLoader, "vkGetInstanceProcAddr") })
+	})
+}
+
+func TestNoDriver(t *testing.T) {
+	if err := openLoader(); err != nil {
+		skipWithoutDevice(t, err)
+	}
+	inSubprocess(t, []string{"VK_DRIVER_FILES=/nonexistent", "VK_ICD_FILENAMES=/nonexistent", "VKINFER_VALIDATION="}, func() error {
+		return both(func(err error) error {
+			return wantError(err, ErrNoDriver, "apt install mesa-vulkan-drivers", "VK_DRIVER_FILES")
+		})
+	})
+}
+
+// TestLoaderIsRetried opens the loader after a failure in the same process.
+func TestLoaderIsRetried(t *testing.T) {
+	openLoud(t, Options{}).Close() // skip without a device
+	inSubprocess(t, []string{"VKINFER_LIBVULKAN=/nonexistent"}, func() error {
+		if _, err := Open(Options{}); !errors.Is(err, ErrNoLoader) {
+			return fmt.Errorf("got %v", err)
+		}
+		os.Unsetenv("VKINFER_LIBVULKAN")
+		d, err := Open(Options{Device: os.Getenv("VKINFER_DEVICE")})
+		if err != nil {
+			return err
+		}
+		return d.Close()
+	})
+}

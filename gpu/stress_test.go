@@ -1,0 +1,145 @@
+package gpu
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// residentKiB reads the process's resident memory.
+func residentKiB(t *testing.T) int {
+	t.Helper()
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Skipf("no /proc/self/statm: %v", err)
+	}
+	pages, err := strconv.Atoi(strings.Fields(string(b))[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pages * os.Getpagesize() / 1024
+}
+
+// cycle opens a device, runs a plan once and closes. Without validation: the layer keeps memory of its own.
+func cycle(t *testing.T, opts Options) {
+	t.Helper()
+	opts.Device = os.Getenv("VKINFER_DEVICE")
+	d, err := Open(opts)
+	skipWithoutDevice(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	e, err := NewExecutor(d, testPlan(testShape), ExecutorOptions{lookup: testKernel})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := testInput(testShape, 2, 1)
+	if y := mustRun(t, e, x, 2); !slices.Equal(y, testWant(testShape, x, 2)) {
+		t.Fatal("wrong result")
+	}
+}
+
+// TestCyclesDoNotLeak opens, runs and closes a thousand times, in a process of its own, where no other
+// test has left memory to reuse; resident memory must level off. Validation is off: the layer keeps
+// memory of its own.
+func TestCyclesDoNotLeak(t *testing.T) {
+	openLoud(t, Options{}).Close() // skip without a device
+	inSubprocess(t, []string{"VKINFER_VALIDATION="}, func() error {
+		warm, cycles, allowed := 100, 1000, 4<<10 // KiB: 4 bytes a cycle would be 4 KiB, a kernel's code 4 MiB
+		if testing.Short() {
+			warm, cycles = 20, 60
+		}
+		for i := range warm {
+			cycle(t, Options{ForceStaging: i%2 == 1})
+		}
+		runtime.GC()
+		before := residentKiB(t)
+		for i := range cycles {
+			cycle(t, Options{ForceStaging: i%2 == 1})
+		}
+		runtime.GC()
+		grown := residentKiB(t) - before
+		fmt.Printf("%d cycles: %+d KiB\n", cycles, grown)
+		if grown > allowed {
+			return fmt.Errorf("resident memory grew by %d KiB in %d cycles, want at most %d", grown, cycles, allowed)
+		}
+		return nil
+	})
+}
+
+// TestRunsDoNotLeak does the same for runs of one executor, with recordings that come and go.
+func TestRunsDoNotLeak(t *testing.T) {
+	for name, opts := range configurations {
+		t.Run(name, func(t *testing.T) {
+			d := open(t, opts)
+			e := testExecutor(t, d, testPlan(testShape), ExecutorOptions{MaxBatch: 8, Recorded: 2})
+			runs := 2000
+			if testing.Short() {
+				runs = 200
+			}
+			loop := func(runs int) {
+				for i := range runs {
+					n := 1 + i%8
+					mustRun(t, e, testInput(testShape, n, 1), n)
+				}
+			}
+			loop(runs / 2)
+			runtime.GC()
+			before := residentKiB(t)
+			loop(runs)
+			runtime.GC()
+			if grown := residentKiB(t) - before; grown > 4<<10 {
+				t.Errorf("resident memory grew by %d KiB in %d runs", grown, runs)
+			} else {
+				t.Logf("%d runs: %+d KiB", runs, grown)
+			}
+		})
+	}
+}
+
+// TestUnderCollection runs while other goroutines allocate and collect without pause: parameters that C
+// memory outlives, or Go memory that moves or dies too early, show here.
+func TestUnderCollection(t *testing.T) {
+	d := open(t, Options{ForceStaging: true})
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			var keep [][]byte
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				keep = append(keep, make([]byte, 1000+i%7000))
+				if len(keep) > 1000 {
+					keep = nil
+					runtime.GC()
+				}
+			}
+		})
+	}
+	rounds := 30
+	if testing.Short() {
+		rounds = 5
+	}
+	for i := range rounds {
+		e := testExecutor(t, d, testPlan(testShape), ExecutorOptions{Recorded: 1, Guards: true})
+		for n := 1; n < 6; n++ {
+			x := testInput(testShape, n, i)
+			if got := mustRun(t, e, x, n); !slices.Equal(got, testWant(testShape, x, n)) {
+				t.Fatalf("round %d batch %d: wrong result", i, n)
+			}
+		}
+		e.Close()
+	}
+	close(stop)
+	wg.Wait()
+}
