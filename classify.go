@@ -1,0 +1,106 @@
+package vkinfer
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/vkinfer/vkinfer/netplan/models"
+)
+
+// Prediction is one class of a picture's ranking.
+type Prediction struct {
+	Class       int     // index into the classes
+	Label       string  // its name, or its number where no names are known
+	Probability float64 // softmax over all classes
+	Logit       float32 // the network's output
+}
+
+// Result is what became of one picture: the TopK classes in descending order, or Err.
+type Result struct {
+	Predictions []Prediction
+	Err         error
+}
+
+// Classify returns the most likely classes of one picture: the bytes of a JPEG, PNG, GIF, BMP, TIFF or
+// WebP file.
+func (c *Classifier) Classify(ctx context.Context, picture []byte) ([]Prediction, error) {
+	r, err := c.ClassifyBatch(ctx, [][]byte{picture})
+	if err != nil {
+		return nil, err
+	}
+	return r[0].Predictions, r[0].Err
+}
+
+// ClassifyBatch classifies many pictures, decoding them in parallel and running the network on batches.
+// A picture that cannot be read has its Result's Err set and does not disturb the others; the error
+// returned beside the results is one that stopped everything: the device's or the context's.
+func (c *Classifier) ClassifyBatch(ctx context.Context, pictures [][]byte) ([]Result, error) {
+	results := make([]Result, len(pictures))
+	input, slot, err := c.prepare(ctx, pictures, results)
+	if err != nil || len(slot) == 0 {
+		return results, err
+	}
+	logits, err := c.Run(ctx, input, len(slot))
+	if err != nil {
+		return results, err
+	}
+	for row, i := range slot {
+		results[i] = c.rank(logits[row*c.classes : (row+1)*c.classes])
+	}
+	return results, nil
+}
+
+// prepare decodes and transforms pictures into the rows of one input; slot names the picture of each
+// row. Pictures that fail have their result's Err set and no row.
+func (c *Classifier) prepare(ctx context.Context, pictures [][]byte, results []Result) (input []float32, slot []int, err error) {
+	if c.input.H != c.input.W || c.input.H != c.transform.Size {
+		return nil, nil, fmt.Errorf("vkinfer: pictures need a square input, this network takes %v", c.input)
+	}
+	u8 := make([][]uint8, len(pictures))
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range min(c.workers, len(pictures)) {
+		wg.Go(func() {
+			for i := range next {
+				u8[i], results[i].Err = c.transform.Picture(pictures[i], c.limits)
+			}
+		})
+	}
+feed:
+	for i := range pictures {
+		select {
+		case next <- i:
+		case <-ctx.Done():
+			break feed
+		}
+	}
+	close(next)
+	wg.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	size := c.input.NumElements()
+	for i := range pictures {
+		if results[i].Err == nil {
+			slot = append(slot, i)
+		}
+	}
+	input = make([]float32, len(slot)*size)
+	for row, i := range slot {
+		c.transform.Tensor(u8[i], input[row*size:(row+1)*size])
+	}
+	return input, slot, nil
+}
+
+func (c *Classifier) rank(logits []float32) Result {
+	top, err := models.TopK(logits, c.topK)
+	if err != nil {
+		return Result{Err: err}
+	}
+	r := Result{Predictions: make([]Prediction, len(top))}
+	for i, p := range top {
+		r.Predictions[i] = Prediction{Class: p.Class, Label: c.Label(p.Class), Probability: p.Probability, Logit: p.Logit}
+	}
+	return r
+}

@@ -1,0 +1,129 @@
+package vkinfer
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/vkinfer/vkinfer/cpuref"
+	"github.com/vkinfer/vkinfer/gpu"
+	"github.com/vkinfer/vkinfer/netplan"
+	"github.com/vkinfer/vkinfer/netplan/graph"
+)
+
+// defaultMaxBatch is the largest batch run at once when the caller does not say.
+const defaultMaxBatch = 8
+
+// newEngine prepares the unfused graph g for the device that opts names.
+func newEngine(g *graph.Graph, opts Options) (engine, error) {
+	if opts.MaxBatch == 0 {
+		opts.MaxBatch = defaultMaxBatch
+	}
+	if strings.EqualFold(opts.Device, "cpu") {
+		return &cpuEngine{g: g, maxBatch: opts.MaxBatch}, nil
+	}
+	return newGPUEngine(g, opts)
+}
+
+// cpuEngine runs the unfused graph with the reference implementation.
+type cpuEngine struct {
+	g        *graph.Graph
+	maxBatch int
+	mu       sync.RWMutex // held for reading by runs, for writing by close
+	closed   bool
+}
+
+func (e *cpuEngine) run(ctx context.Context, input []float32, n int) ([]float32, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.closed {
+		return nil, errClosed
+	}
+	size := e.g.InputShape().NumElements()
+	var out []float32
+	for at := 0; at < n; at += e.maxBatch {
+		m := min(e.maxBatch, n-at)
+		part, err := cpuref.Run(ctx, e.g, input[at*size:(at+m)*size], m, cpuref.Options{})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, part...)
+	}
+	return out, nil
+}
+
+func (e *cpuEngine) info() DeviceInfo {
+	return DeviceInfo{Name: "cpu", Driver: "cpuref", Precision: "float32", MaxBatch: e.maxBatch,
+		WeightsBytes: 8 * e.g.NumParams(), MACsPerImage: e.g.TotalMACs()}
+}
+
+func (*cpuEngine) messages() []string { return nil }
+
+func (e *cpuEngine) close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	return nil
+}
+
+var errClosed = fmt.Errorf("vkinfer: the classifier is closed")
+
+// gpuEngine runs the fused graph's plan on a Vulkan device.
+type gpuEngine struct {
+	dev  *gpu.Device
+	exec *gpu.Executor
+	plan *netplan.Plan
+}
+
+func newGPUEngine(g *graph.Graph, opts Options) (engine, error) {
+	dev, err := gpu.Open(gpu.Options{Device: opts.Device, ForceStaging: opts.ForceStaging, Validation: opts.Validation})
+	if err != nil {
+		return nil, err
+	}
+	plan, err := plan(g, dev.Caps(), netplan.Options{KeepAll: opts.KeepAll})
+	if err != nil {
+		dev.Close()
+		return nil, err
+	}
+	exec, err := gpu.NewExecutor(dev, plan, gpu.ExecutorOptions{MaxBatch: opts.MaxBatch})
+	if err != nil {
+		dev.Close()
+		return nil, err
+	}
+	return &gpuEngine{dev: dev, exec: exec, plan: plan}, nil
+}
+
+// plan folds, fuses and lowers an unfused graph.
+func plan(g *graph.Graph, caps netplan.Caps, opts netplan.Options) (*netplan.Plan, error) {
+	g, err := netplan.RunPasses(g, "fold", "fuse")
+	if err != nil {
+		return nil, err
+	}
+	return netplan.Lower(g, caps, opts)
+}
+
+func (e *gpuEngine) run(ctx context.Context, input []float32, n int) ([]float32, error) {
+	return e.exec.Run(ctx, input, n)
+}
+
+func (e *gpuEngine) close() error {
+	err := e.exec.Close()
+	e.dev.Close()
+	return err
+}
+
+func (e *gpuEngine) info() DeviceInfo {
+	caps, s := e.dev.Caps(), e.exec.Stats()
+	return DeviceInfo{Name: caps.Name, Driver: strings.TrimSpace(caps.DriverName + " " + caps.DriverInfo), Precision: e.plan.Precision,
+		MaxBatch: s.MaxBatch, Dispatches: s.Dispatches, Pipelines: s.Pipelines, ArenaBytes: s.ArenaBytes,
+		WeightsBytes: s.WeightsBytes, MACsPerImage: e.plan.MACs, BytesPerImage: e.plan.Bytes}
+}
+
+func (e *gpuEngine) messages() []string {
+	var out []string
+	for _, m := range e.dev.Messages() {
+		out = append(out, m.String())
+	}
+	return out
+}
