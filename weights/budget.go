@@ -7,6 +7,10 @@ import "fmt"
 // file's true size: a deflated record, overlapping zip entries, a stride of 0 and a thousand
 // strided views of one storage can each ask for far more than the file holds.
 const (
+	// maxFile bounds a checkpoint as a whole: even what is in proportion to a file may be too
+	// much, and a sparse file has any size for nothing.
+	maxFile = 8 << 30
+
 	// maxPickle bounds the object graph of one checkpoint. Real ones need about 150 bytes
 	// per tensor (74 KB for 508 entries), with optimizer state 1 MB.
 	maxPickle = 16 << 20

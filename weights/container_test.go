@@ -265,6 +265,22 @@ func TestOpenErrors(t *testing.T) {
 	}
 }
 
+// A sparse file costs nothing to make and as much memory as it likes to read.
+func TestSparseFiles(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "sparse.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	header := fmt.Sprintf(`{"w":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}`, int64(1)<<40, int64(1)<<40)
+	f.Write(safetensorsFile(header, 0))
+	if err := f.Truncate(8 + int64(len(header)) + 1<<40); err != nil {
+		t.Skip(err)
+	}
+	_, err = Open(f.Name())
+	wantError(t, err, "unsupported", "has 1.0 TiB; wanted at most 8192.0 MiB")
+}
+
 // The two big files of the oracle: names and shapes as published, and no more memory than announced.
 func TestRealCheckpoints(t *testing.T) {
 	dir := oracle.Dir(t)

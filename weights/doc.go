@@ -19,7 +19,7 @@
 //     be deflated eightfold beyond 4 MiB, and stride 0 may expand no further;
 //   - 100 MB of safetensors header, as the format says; 64 KiB of .npy header; tensors of 64 dimensions.
 //
-// A file that needs more is refused with a *FormatError. Time is in proportion to these sizes.
+// A checkpoint may have 8 GiB. A file that needs more than this is refused with a *FormatError. Time is in proportion to these sizes.
 //
 // # What is not read
 //

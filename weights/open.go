@@ -37,6 +37,9 @@ func Open(path string) (*StateDict, error) {
 // Read is Open for anything that can be read at an offset. size is the number of bytes in r;
 // name stands for the file in errors.
 func Read(r io.ReaderAt, size int64, name string) (*StateDict, error) {
+	if size > maxFile {
+		return nil, &UnsupportedError{File: name, Text: fmt.Sprintf("has %s; wanted at most %s: the networks here take 40 MB", sizeText(size), sizeText(maxFile))}
+	}
 	head := make([]byte, min(max(size, 0), sniffLen))
 	if err := readAt(r, head, 0); err != nil {
 		return nil, inFile(err, name)
