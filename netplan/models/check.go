@@ -134,7 +134,7 @@ func checkValues(file, name string, t *weights.Tensor, v []float64) error {
 		if math.IsNaN(x) || math.IsInf(x, 0) {
 			return fmt.Errorf("models: %s: tensor %s holds %v at element %d, want finite numbers; the checkpoint is damaged or its training diverged", file, name, x, i)
 		}
-		if x+BatchNormEps <= 0 && strings.HasSuffix(name, ".running_var") {
+		if x < 0 && strings.HasSuffix(name, ".running_var") {
 			return fmt.Errorf("models: %s: tensor %s holds the variance %v at element %d, want none below zero", file, name, x, i)
 		}
 	}
