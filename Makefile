@@ -20,6 +20,8 @@ reach = go list -f '{{.ImportPath}} {{join .Deps " "}} {{join .TestImports " "}}
 device_packages = $$($(reach) | awk '/vkinfer\/gpu / {print $$1}')
 pure_packages   = $$($(reach) | awk '!/vkinfer\/gpu / {print $$1}')
 gotest = go test -timeout 30m $(TESTFLAGS)
+# What runs on each further driver: the device code's own tests, conformance, and goldens of whole networks.
+device_tests = scripts/device-tests.sh -timeout 30m $(TESTFLAGS)
 
 .PHONY: help
 help: ## print this list
@@ -59,15 +61,13 @@ test-device: ## run the tests that use Vulkan on the system's driver (or that of
 
 .PHONY: test-swiftshader
 test-swiftshader: ## run the device and conformance tests on SwiftShader, a second driver
-	@scripts/with-driver.sh "$(DRIVERS)" swiftshader \
-		$(gotest) -count=1 ./gpu/... ./tests/conformance/...
+	@scripts/with-driver.sh "$(DRIVERS)" swiftshader $(device_tests)
 
 .PHONY: test-drivers
 test-drivers: ## run the device and conformance tests on every driver that get-drivers.sh knows
-	@scripts/with-driver.sh "$(DRIVERS)" swiftshader $(gotest) -count=1 ./gpu/... ./tests/conformance/...
-	@scripts/with-driver.sh "$(DRIVERS)" lavapipe25 $(gotest) -count=1 ./gpu/... ./tests/conformance/...
-	@scripts/with-driver.sh "$(DRIVERS)" trixie \
-		$(gotest) -count=1 -exec "$(DRIVERS)/tx" ./gpu/... ./tests/conformance/...
+	@scripts/with-driver.sh "$(DRIVERS)" swiftshader $(device_tests)
+	@scripts/with-driver.sh "$(DRIVERS)" lavapipe25 $(device_tests)
+	@scripts/with-driver.sh "$(DRIVERS)" trixie $(device_tests) -exec "$(DRIVERS)/tx"
 
 .PHONY: race
 race: ## run the tests that need no Vulkan with the race detector
@@ -105,7 +105,7 @@ verify: build ## compare the device with the CPU reference, node by node, for ev
 
 .PHONY: bench
 bench: build ## measure every model on the best device, batch 1 and 8
-	@for model in $(MODELS); do bin/vkinfer bench $$model -b 1,8 -o md || exit; done
+	bin/vkinfer bench $(MODELS) -b 1,8 -o md
 
 .PHONY: drivers
 drivers: ## unpack drivers that need no GPU, and newer shader tools, under build/drivers
