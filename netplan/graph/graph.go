@@ -108,7 +108,7 @@ func (g *Graph) Users() [][]ID {
 }
 
 // Check verifies that the graph is well formed: IDs in order, inputs before users, shapes as
-// inferred, parameters of the right size and finite, unique names, one input, a reachable output.
+// inferred, parameters of the right size, unique names, one input, an output that exists.
 func (g *Graph) Check() error {
 	names := map[string]bool{}
 	inputs := 0
