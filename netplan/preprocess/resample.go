@@ -87,88 +87,149 @@ func clip8(v int32) uint8 {
 	return uint8(v)
 }
 
+// The sums of both passes run two at a time, in the halves of a 64-bit word: with samples a and b,
+// (a + b<<32)·k adds a·k to the lower and b·k to the upper sum. Weights may be negative; what a negative
+// lower sum borrows from the upper half is given back by unpack. Every sum fits 32 bits, as in Pillow.
+const halves = 1<<(precisionBits-1) | 1<<(precisionBits-1+32)
+
+func pack(a, b uint8) uint64 { return uint64(a) | uint64(b)<<32 }
+
+// unpack rounds and clamps the two sums.
+func unpack(sum uint64) (a, b uint8) {
+	lo := int32(sum)
+	hi := int32((sum - uint64(int64(lo))) >> 32)
+	return clip8(lo), clip8(hi)
+}
+
+// resampler makes horizontally resized rows of a picture as the vertical pass needs them.
+type resampler struct {
+	img   *RGB
+	x     span
+	h     taps     // not set where the width stays
+	cols  span     // the picture's columns under the horizontal windows
+	pairs []uint64 // these columns of two rows, packed
+	bytes [2][]uint8
+	// ring holds the latest rows, each as pack(sample i, sample i+half) for i < half.
+	ring [][]uint64
+	half int
+	next int // first row that was not made yet
+}
+
 // resizeCrop returns the part x×y (HWC bytes [y.n,x.n,3]) of img resized to rw×rh: first horizontally,
-// into 8-bit rows, then vertically. A dimension that keeps its size is copied, as Pillow skips its pass.
+// rounded to 8 bits, then vertically. A dimension that keeps its size is copied, as Pillow skips its pass.
 func resizeCrop(img *RGB, rw, rh int, x, y span) []uint8 {
-	// Only the rows under the vertical windows are ever looked at.
-	var v taps
-	firstRow, lastRow := y.first, y.first+y.n
-	if rh != img.H {
-		v = cubicTaps(img.H, rh, y)
-		firstRow = int(v.first[0])
-		lastRow = int(v.first[y.n-1] + v.count[y.n-1])
+	r := &resampler{img: img, x: x}
+	if rw != img.W {
+		r.h = cubicTaps(img.W, rw, x)
+		last := x.n - 1
+		r.cols = span{first: int(r.h.first[0]), n: int(r.h.first[last]+r.h.count[last]) - int(r.h.first[0])}
+		r.pairs = make([]uint64, 3*r.cols.n)
 	}
 	stride := x.n * 3
-	rows := make([]uint8, (lastRow-firstRow)*stride)
-	if rw != img.W {
-		h := cubicTaps(img.W, rw, x)
-		for r := firstRow; r < lastRow; r++ {
-			h.resizeRow(rows[(r-firstRow)*stride:(r-firstRow+1)*stride], img.Pix[r*img.W*3:(r+1)*img.W*3])
-		}
-	} else {
-		for r := firstRow; r < lastRow; r++ {
-			copy(rows[(r-firstRow)*stride:(r-firstRow+1)*stride], img.Pix[(r*img.W+x.first)*3:])
-		}
-	}
-	if rh == img.H {
-		return rows
-	}
 	out := make([]uint8, y.n*stride)
-	sums := make([]int32, stride)
+	if rh == img.H {
+		for i := 0; i < y.n; i += 2 {
+			second := min(i+1, y.n-1)
+			r.rows(y.first+i, y.first+second, out[i*stride:(i+1)*stride], out[second*stride:(second+1)*stride])
+		}
+		return out
+	}
+	v := cubicTaps(img.H, rh, y)
+	r.half = (stride + 1) / 2
+	r.bytes = [2][]uint8{make([]uint8, 2*r.half), make([]uint8, 2*r.half)}
+	r.ring = make([][]uint64, v.width+1)
+	for i := range r.ring {
+		r.ring[i] = make([]uint64, r.half)
+	}
+	r.next = int(v.first[0])
+	sums := make([]uint64, r.half)
 	for i := range y.n {
+		first := int(v.first[i])
 		w := v.weights[i*v.width : i*v.width+int(v.count[i])]
-		window := rows[(int(v.first[i])-firstRow)*stride:]
-		sumRows(out[i*stride:(i+1)*stride], window[:len(w)*stride], w, sums)
+		r.makeUntil(first + len(w))
+		r.sum(sums, first, w)
+		dst := out[i*stride : (i+1)*stride]
+		for j, s := range sums {
+			a, b := unpack(s)
+			dst[j] = a
+			if j+r.half < stride {
+				dst[j+r.half] = b
+			}
+		}
 	}
 	return out
 }
 
-// resizeRow resamples one row of RGB pixels.
-func (t *taps) resizeRow(dst, src []uint8) {
-	for i := range t.first {
-		n := int(t.count[i])
-		w := t.weights[i*t.width : i*t.width+n]
-		p := src[int(t.first[i])*3:]
-		p = p[:n*3]
-		var r, g, b int32 = 1 << (precisionBits - 1), 1 << (precisionBits - 1), 1 << (precisionBits - 1)
+// makeUntil puts the rows before end into the ring.
+func (r *resampler) makeUntil(end int) {
+	for r.next < end {
+		second := min(r.next+1, r.img.H-1)
+		r.rows(r.next, second, r.bytes[0][:3*r.x.n], r.bytes[1][:3*r.x.n])
+		for i, row := range r.bytes {
+			dst := r.ring[(r.next+i)%len(r.ring)]
+			a, b := row[:len(dst)], row[r.half:][:len(dst)]
+			for j := range dst {
+				dst[j] = pack(a[j], b[j])
+			}
+		}
+		r.next += 2
+	}
+}
+
+// rows makes the horizontally resized rows y0 and y1.
+func (r *resampler) rows(y0, y1 int, dst0, dst1 []uint8) {
+	stride := r.img.W * 3
+	src0, src1 := r.img.Pix[y0*stride:(y0+1)*stride], r.img.Pix[y1*stride:(y1+1)*stride]
+	if r.h.first == nil {
+		copy(dst0, src0[r.x.first*3:])
+		copy(dst1, src1[r.x.first*3:])
+		return
+	}
+	t, pairs := &r.h, r.pairs
+	a, b := src0[3*r.cols.first:][:len(pairs)], src1[3*r.cols.first:][:len(pairs)]
+	for i := range pairs {
+		pairs[i] = pack(a[i], b[i])
+	}
+	for i, first := range t.first {
+		w := t.weights[i*t.width:][:t.count[i]]
+		p := pairs[3*(int(first)-r.cols.first):][:3*len(w)]
+		var r, g, b uint64 = halves, halves, halves
 		for _, k := range w {
 			if len(p) < 3 {
 				break // never: it spares the bounds checks below
 			}
-			r += int32(p[0]) * k
-			g += int32(p[1]) * k
-			b += int32(p[2]) * k
+			k := uint64(int64(k))
+			r += p[0] * k
+			g += p[1] * k
+			b += p[2] * k
 			p = p[3:]
 		}
-		o := dst[i*3 : i*3+3 : i*3+3]
-		o[0], o[1], o[2] = clip8(r), clip8(g), clip8(b)
+		d0, d1 := dst0[3*i:3*i+3:3*i+3], dst1[3*i:3*i+3:3*i+3]
+		d0[0], d1[0] = unpack(r)
+		d0[1], d1[1] = unpack(g)
+		d0[2], d1[2] = unpack(b)
 	}
 }
 
-// sumRows writes to dst the weighted sum of len(w) rows of len(dst) bytes, which lie one after the
-// other in rows. sums is scratch of len(dst).
-func sumRows(dst, rows []uint8, w []int32, sums []int32) {
-	n := len(dst)
-	sums = sums[:n]
+// sum adds up len(w) rows from row first on, four at a time.
+func (r *resampler) sum(sums []uint64, first int, w []int32) {
 	for i := range sums {
-		sums[i] = 1 << (precisionBits - 1)
+		sums[i] = halves
 	}
-	for len(w) >= 4 {
-		a, b, c, d := rows[:n], rows[n:2*n], rows[2*n:3*n], rows[3*n:4*n]
-		k0, k1, k2, k3 := w[0], w[1], w[2], w[3]
-		for i := range sums {
-			sums[i] += int32(a[i])*k0 + int32(b[i])*k1 + int32(c[i])*k2 + int32(d[i])*k3
+	row := func(i int) []uint64 { return r.ring[(first+i)%len(r.ring)][:len(sums)] }
+	i := 0
+	for ; i+4 <= len(w); i += 4 {
+		a, b, c, d := row(i), row(i+1), row(i+2), row(i+3)
+		ka, kb := uint64(int64(w[i])), uint64(int64(w[i+1]))
+		kc, kd := uint64(int64(w[i+2])), uint64(int64(w[i+3]))
+		for j := range sums {
+			sums[j] += a[j]*ka + b[j]*kb + c[j]*kc + d[j]*kd
 		}
-		rows, w = rows[4*n:], w[4:]
 	}
-	for _, k := range w {
-		a := rows[:n]
-		for i := range sums {
-			sums[i] += int32(a[i]) * k
+	for ; i < len(w); i++ {
+		a, k := row(i), uint64(int64(w[i]))
+		for j := range sums {
+			sums[j] += a[j] * k
 		}
-		rows = rows[n:]
-	}
-	for i, s := range sums {
-		dst[i] = clip8(s)
 	}
 }
