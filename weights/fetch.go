@@ -96,7 +96,8 @@ func CacheDir() (string, error) {
 // Fetch returns the path of the file in the cache, downloading it when it is not there yet. The
 // sha256 is checked in any case. An interrupted download is taken up where it
 // stopped, the file appears under its name only when it is whole and right, and several
-// processes may fetch at once: one downloads, the others wait for it.
+// processes may fetch at once: one downloads, the others wait for it. Without URLs, Fetch only looks
+// into the cache and touches nothing.
 //
 // When every address fails the error is a *FetchError. When ctx ends, errors.Is finds its cause,
 // and what has arrived is kept for the next time.
@@ -110,14 +111,17 @@ func Fetch(ctx context.Context, src Source, opts FetchOptions) (path string, err
 			return "", err
 		}
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return "", fmt.Errorf("weights: fetch: %s: %w", src.Name, err)
-	}
 	path = filepath.Join(dir, src.Name)
 	// Without the lock first: a read-only cache that holds the file will do.
 	held := checkDigest(ctx, path, src)
 	if held == nil {
 		return path, nil
+	}
+	if len(src.URLs) == 0 {
+		return "", fmt.Errorf("weights: fetch: %s: no address is known for this file, and the cache does not hold it (%w); put it there, or name the file where you have it", src.Name, held)
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return "", fmt.Errorf("weights: fetch: %s: %w", src.Name, err)
 	}
 	unlock, err := lockFile(ctx, path+".lock")
 	if err != nil {
@@ -126,9 +130,6 @@ func Fetch(ctx context.Context, src Source, opts FetchOptions) (path string, err
 	defer unlock()
 	if checkDigest(ctx, path, src) == nil { // somebody else was faster
 		return path, nil
-	}
-	if len(src.URLs) == 0 {
-		return "", fmt.Errorf("weights: fetch: %s: no address is known for this file, and the cache does not hold it (%w); put it there, or name the file where you have it", src.Name, held)
 	}
 	d := newDownload(src, opts, path)
 	failed := &FetchError{Name: src.Name}

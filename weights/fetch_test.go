@@ -248,6 +248,11 @@ func TestFetchListsWhatWentWrong(t *testing.T) {
 			t.Errorf("does not say %q", w)
 		}
 	}
+	for _, a := range failed.Attempts {
+		if !errors.Is(err, a.Err) {
+			t.Errorf("errors.Is does not find %v", a.Err)
+		}
+	}
 	if t.Failed() {
 		t.Log(err)
 	}
@@ -412,10 +417,16 @@ func TestFetchRefusesBadSources(t *testing.T) {
 			t.Errorf("%+v is accepted", src)
 		}
 	}
-	_, err := Fetch(context.Background(), source(), quick(t))
+	opts := quick(t)
+	_, err := Fetch(context.Background(), source(), opts)
 	if err == nil || !strings.Contains(err.Error(), "no address is known") {
 		t.Errorf("%v", err)
 	}
+	if _, err := os.Stat(opts.CacheDir); err == nil {
+		t.Error("looking into the cache makes it")
+	}
+	mustFetch(t, source(serve(t, whole).URL), opts)
+	mustFetch(t, source(), opts)
 }
 
 func TestCacheDir(t *testing.T) {

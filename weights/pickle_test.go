@@ -4,8 +4,11 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -356,6 +359,55 @@ func TestIntegers(t *testing.T) {
 		}
 		if got, _, err := loadPickle(p); err != nil || got != c.want {
 			t.Errorf("% x: %v %v, want %v", c.op, got, err, c.want)
+		}
+	}
+}
+
+func TestWhatTheGraphHoldsInstead(t *testing.T) {
+	keys := new(pickler).op(opEmptyDict, opMark)
+	for i := range 20 {
+		keys.str(fmt.Sprint("key", i)).op(opNone)
+	}
+	for want, p := range map[string]*pickler{
+		"holds None;":                      new(pickler).op(opNone),
+		"holds a string;":                  new(pickler).str("x"),
+		"holds a list or tuple;":           new(pickler).op(opEmptyTuple),
+		"holds a value of type float64;":   new(pickler).op(opBinFloat, 0, 0, 0, 0, 0, 0, 0, 0),
+		"holds an empty dict without":      new(pickler).orderedDict(),
+		"class argparse.Namespace;":        new(pickler).global("argparse", "Namespace").op(opEmptyTuple, opNewObj),
+		"the class argparse.Namespace;":    new(pickler).global("argparse", "Namespace"),
+		`the keys "key0", "key1", "key2",`: keys.op(opSetItems),
+	} {
+		_, err := read(pth(t, p.op(opStop).Bytes()))
+		wantError(t, err, "format", want, "wanted a state dict")
+	}
+}
+
+// failingReader gives an error of its own after n bytes.
+type failingReader struct {
+	data []byte
+	n    int64
+}
+
+func (r failingReader) ReadAt(b []byte, at int64) (int, error) {
+	if at+int64(len(b)) > r.n {
+		return 0, io.ErrClosedPipe
+	}
+	return bytes.NewReader(r.data).ReadAt(b, at)
+}
+
+// A disk that fails is reported as such, wherever in the file it does.
+func TestReadErrorsComeThrough(t *testing.T) {
+	for name, file := range seedFiles(t) {
+		for n := range int64(len(file)) {
+			_, err := Read(failingReader{file, n}, int64(len(file)), "test.pth")
+			if !errors.Is(err, io.ErrClosedPipe) || !strings.Contains(err.Error(), "test.pth") {
+				t.Fatalf("%s failing at %d: %v", name, n, err)
+			}
+		}
+		// A file that shrinks while it is read.
+		if _, err := Read(bytes.NewReader(file[:len(file)-1]), int64(len(file)), "test.pth"); err == nil {
+			t.Errorf("%s: shorter than said, accepted", name)
 		}
 	}
 }
