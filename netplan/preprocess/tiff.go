@@ -112,7 +112,7 @@ func (t *tiffFile) directory(offset int64) error {
 		case id == tagJPEGTables: // bytes: keep place and length
 			t.tags[id] = []uint32{t.order.Uint32(e[8:]), uint32(count)}
 			continue
-		case id > tagSampleFormat, id < tagWidth, t.tags[id] != nil:
+		case id > tagSampleFormat, id < tagWidth, count == 0, t.tags[id] != nil:
 			continue
 		}
 		size := int64(0)

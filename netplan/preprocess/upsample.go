@@ -12,18 +12,14 @@ type plane struct {
 // Edge samples stand in for those outside. Ratios other than 2, and planes of at most two columns,
 // repeat samples.
 type upsampler struct {
-	p    *plane
-	out  []uint8
-	sums []int32 // h2v2: 3·near + far of one row
+	p   *plane
+	out []uint8
 }
 
 func newUpsampler(p *plane, width int) upsampler {
 	u := upsampler{p: p}
 	if p.sx != 1 || p.sy != 1 {
 		u.out = make([]uint8, max(width, p.w*p.sx)+p.sx)
-	}
-	if p.sx == 2 && p.sy == 2 {
-		u.sums = make([]int32, p.w)
 	}
 	return u
 }
@@ -68,36 +64,32 @@ func (u *upsampler) row(y int) []uint8 {
 func (u *upsampler) h2v1(in []uint8) {
 	n := len(in)
 	out := u.out[:2*n]
-	for x, v := range in {
-		c := 3 * int32(v)
-		l, r := v, v
-		if x > 0 {
-			l = in[x-1]
-		}
-		if x < n-1 {
-			r = in[x+1]
-		}
-		out[2*x] = uint8((c + int32(l) + 1) >> 2)
-		out[2*x+1] = uint8((c + int32(r) + 2) >> 2)
+	last := int32(in[0])
+	c := last
+	for x, v := range in[1:] {
+		next := int32(v)
+		o := out[2*x : 2*x+2 : 2*x+2]
+		o[0] = uint8((3*c + last + 1) >> 2)
+		o[1] = uint8((3*c + next + 2) >> 2)
+		last, c = c, next
 	}
+	out[2*n-2] = uint8((3*c + last + 1) >> 2)
+	out[2*n-1] = uint8(c)
 }
 
 func (u *upsampler) h2v2(near, far []uint8) {
-	s := u.sums[:len(near)]
-	far = far[:len(near)]
-	for x, v := range near {
-		s[x] = 3*int32(v) + int32(far[x])
-	}
-	n := len(s)
+	n := len(near)
+	far = far[:n]
 	out := u.out[:2*n]
-	last := s[0]
-	for x, c := range s {
-		next := c
-		if x < n-1 {
-			next = s[x+1]
-		}
-		out[2*x] = uint8((3*c + last + 8) >> 4)
-		out[2*x+1] = uint8((3*c + next + 7) >> 4)
-		last = c
+	last := 3*int32(near[0]) + int32(far[0])
+	c := last
+	for x := range n - 1 {
+		next := 3*int32(near[x+1]) + int32(far[x+1])
+		o := out[2*x : 2*x+2 : 2*x+2]
+		o[0] = uint8((3*c + last + 8) >> 4)
+		o[1] = uint8((3*c + next + 7) >> 4)
+		last, c = c, next
 	}
+	out[2*n-2] = uint8((3*c + last + 8) >> 4)
+	out[2*n-1] = uint8((4*c + 7) >> 4)
 }
