@@ -1,0 +1,306 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vkinfer/vkinfer"
+	"github.com/vkinfer/vkinfer/netplan/models"
+	"github.com/vkinfer/vkinfer/weights"
+)
+
+// bencher is the subcommand bench.
+type bencher struct {
+	*app
+	net         netFlags
+	batches     batchList
+	devices     []string
+	repetitions int
+	warmup      int
+	format      string
+}
+
+// batchList is a flag that takes a comma-separated list of batch sizes.
+type batchList []int
+
+func (b *batchList) String() string { return join(*b, ",") }
+func (b *batchList) Type() string   { return "N,..." }
+
+func (b *batchList) Set(s string) error {
+	var list []int
+	for _, f := range strings.Split(s, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(f))
+		if err != nil || n < 1 || n > maxBatch {
+			return fmt.Errorf("want whole numbers from 1 to %d, separated by commas", maxBatch)
+		}
+		if !slices.Contains(list, n) {
+			list = append(list, n)
+		}
+	}
+	*b = list
+	return nil
+}
+
+// minTime is how long the repetitions of one batch size take together at least.
+const minTime = time.Second
+
+// maxRuns ends the repetitions of very fast runs.
+const maxRuns = 100_000
+
+func benchCommand(a *app) *cobra.Command {
+	b := &bencher{app: a, batches: batchList{1, 8}}
+	cmd := &cobra.Command{
+		Use:     "bench MODEL...",
+		GroupID: groupCheck,
+		Short:   "Measure time and memory",
+		Long: `Measure how long a network takes: seeded noise through Classifier.Run, which uploads a batch of tensors, computes,
+and reads the logits back. Decoding pictures is not measured. After a warm-up each batch size is run -r times, and
+at least for a second; the median counts, p10 and p90 show the spread.
+
+"Open" is reading the weights, planning and compiling, until the first run can start. GFLOP/s counts two operations
+per multiply-add of the layers as published, whatever the device computes beside them.`,
+		Example: `  vkinfer bench efficientnet_b1_pruned -b 1,8,64 -o md
+  vkinfer bench efficientnet_b1_pruned efficientnet_b2_pruned --device vulkan:0,cpu -r 3 -o csv > bench.csv`,
+		Args:        args(-1, "MODEL"),
+		Annotations: map[string]string{hasCPU: "yes"},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return modelNames(), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: a.action(func(cmd *cobra.Command, args []string) error { return b.run(cmd.Context(), args) }),
+	}
+	f := cmd.Flags()
+	b.net.addCheckpoint(cmd, "made-up ones")
+	b.net.addPrecision(cmd)
+	b.net.addImgSize(cmd)
+	b.net.addSeed(cmd, "which noise, and which made-up weights")
+	f.StringSliceVar(&b.devices, "device", []string{"vulkan"}, "`DEVICES` to measure, separated by commas: vulkan (the best one), vulkan:N, part of a name, cpu")
+	f.VarP(&b.batches, "batch-size", "b", "batch sizes, separated by commas")
+	numberFlag(cmd, &b.repetitions, "repetitions", "r", 10, 1, maxRuns, "runs of each batch size, at least")
+	numberFlag(cmd, &b.warmup, "warmup", "", 2, 0, maxRuns, "runs before the first that counts")
+	choiceFlag(cmd, &b.format, "output", "o", "form of the results", "md", "csv", "json", "jsonl")
+	return cmd
+}
+
+func (b *bencher) run(ctx context.Context, names []string) error {
+	var specs []*models.Spec
+	for _, name := range names {
+		spec, err := model(name)
+		if err != nil {
+			return err
+		}
+		specs = append(specs, spec)
+	}
+	if len(specs) > 1 && b.net.checkpoint != "" {
+		return usagef("bench: --checkpoint is for one model, but there are %d", len(specs))
+	}
+	if b.net.checkpoint == "-" {
+		return usagef("bench: --checkpoint - cannot be opened twice, want a file")
+	}
+	out := &benchWriter{w: b.out, format: b.format}
+	err := b.all(ctx, specs, out)
+	if e := out.close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// all measures every model on every device; what was measured before an error stays in out.
+func (b *bencher) all(ctx context.Context, specs []*models.Spec, out *benchWriter) error {
+	for _, spec := range specs {
+		path := b.net.checkpoint
+		if path == "" {
+			temp, err := tempFile("vkinfer-*.safetensors")
+			if err != nil {
+				return err
+			}
+			defer os.Remove(temp)
+			if err := weights.WriteSafetensors(temp, b.synthetic(spec, b.net.seed), nil); err != nil {
+				return err
+			}
+			path = temp
+		}
+		for _, device := range b.devices {
+			rows, err := b.device(ctx, spec, device, path)
+			if e := out.add(rows); err == nil {
+				err = e
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// benchRow is the measurement of one batch size on one device, complete in itself.
+type benchRow struct {
+	Date    string `json:"date"`
+	Version string `json:"version"`
+	Commit  string `json:"commit"`
+	Go      string `json:"go"`
+
+	Model     string `json:"model"`
+	Height    int    `json:"height"`
+	Width     int    `json:"width"`
+	Device    string `json:"device"`
+	Driver    string `json:"driver"`
+	Precision string `json:"precision"`
+
+	Batch           int     `json:"batch_size"`
+	Timed           string  `json:"timed"`
+	Runs            int     `json:"runs"`
+	MsPerImage      float64 `json:"ms_per_image"` // median
+	P10             float64 `json:"ms_per_image_p10"`
+	P90             float64 `json:"ms_per_image_p90"`
+	ImagesPerSecond float64 `json:"images_per_second"`
+	GFLOPS          float64 `json:"gflops"`
+
+	OpenMs            float64 `json:"open_ms"`         // the first time
+	FirstLogitsMs     float64 `json:"first_logits_ms"` // from before opening to the first result
+	WarmOpenMs        float64 `json:"warm_open_ms"`    // again in the same process
+	WarmFirstLogitsMs float64 `json:"warm_first_logits_ms"`
+
+	PeakRSS      int64 `json:"peak_rss_bytes"` // 0 where the system does not tell
+	ArenaBytes   int64 `json:"arena_bytes"`    // for the largest batch
+	WeightsBytes int64 `json:"weights_bytes"`
+	Dispatches   int   `json:"dispatches"`
+	MACs         int64 `json:"macs_per_image"`
+	Bytes        int64 `json:"bytes_per_image"`
+	MaxBatch     int   `json:"max_batch"` // images the device ran at once; larger batches were split
+}
+
+// device measures all batch sizes on one device. It returns the rows it has also beside an error.
+func (b *bencher) device(ctx context.Context, spec *models.Spec, device, checkpoint string) (rows []benchRow, err error) {
+	resetPeakRSS()
+	largest := slices.Max(b.batches)
+	opts := vkinfer.Options{Checkpoint: checkpoint, Device: device, Precision: b.net.precision, ImgSize: b.net.imgSize, MaxBatch: largest}
+	b.log.Info(fmt.Sprintf("%s on %s: opening", spec.Name, device))
+	row := benchRow{Date: time.Now().UTC().Format(time.RFC3339), Timed: "Classifier.Run, with transfers", Model: spec.Name}
+	v := build()
+	row.Version, row.Commit, row.Go = v.Version, v.Commit, v.Go
+	if v.Modified {
+		row.Commit += "+modified"
+	}
+	c, err := b.openTwice(ctx, spec, opts, &row)
+	if err != nil {
+		return nil, err
+	}
+	defer closeInto(&err, c)
+	d, s := c.Device(), c.InputShape()
+	row.Device, row.Driver, row.Precision, row.Height, row.Width = d.Name, d.Driver, d.Precision, s.H, s.W
+	row.ArenaBytes, row.WeightsBytes, row.Dispatches = d.ArenaBytes, d.WeightsBytes, d.Dispatches
+	row.MACs, row.Bytes, row.MaxBatch = d.MACsPerImage, d.BytesPerImage, d.MaxBatch
+	input := noise(uint64(b.net.seed), largest*s.NumElements())
+	for _, n := range b.batches {
+		b.log.Info(fmt.Sprintf("%s on %s: batch %d", spec.Name, d.Name, n))
+		times, err := b.measure(ctx, c, input[:n*s.NumElements()], n)
+		if err != nil {
+			return rows, err
+		}
+		r := row
+		r.Batch, r.Runs = n, len(times)
+		r.MsPerImage, r.P10, r.P90 = quantile(times, 0.5)/float64(n), quantile(times, 0.1)/float64(n), quantile(times, 0.9)/float64(n)
+		r.ImagesPerSecond = 1e3 / r.MsPerImage
+		r.GFLOPS = 2 * float64(r.MACs) * r.ImagesPerSecond / 1e9
+		r.PeakRSS = peakRSS()
+		rows = append(rows, r)
+	}
+	return rows, nil
+}
+
+// openTwice opens the network, runs it once, and does both again.
+func (b *bencher) openTwice(ctx context.Context, spec *models.Spec, opts vkinfer.Options, row *benchRow) (*vkinfer.Classifier, error) {
+	once := func(open, first *float64) (*vkinfer.Classifier, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		start := time.Now()
+		c, err := vkinfer.Open(spec.Name, opts)
+		if err != nil {
+			return nil, setup(err)
+		}
+		*open = ms(time.Since(start))
+		s := c.InputShape()
+		input := noise(uint64(b.net.seed), b.batches[0]*s.NumElements())
+		again := time.Now()
+		if _, err := c.Run(ctx, input, b.batches[0]); err != nil {
+			c.Close()
+			return nil, err
+		}
+		*first = *open + ms(time.Since(again))
+		return c, nil
+	}
+	c, err := once(&row.OpenMs, &row.FirstLogitsMs)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Close(); err != nil {
+		return nil, err
+	}
+	return once(&row.WarmOpenMs, &row.WarmFirstLogitsMs)
+}
+
+// measure returns the times of the runs in milliseconds, sorted.
+func (b *bencher) measure(ctx context.Context, c *vkinfer.Classifier, input []float32, n int) ([]float64, error) {
+	for range b.warmup {
+		if _, err := c.Run(ctx, input, n); err != nil {
+			return nil, err
+		}
+	}
+	var times []float64
+	begin := time.Now()
+	for len(times) < b.repetitions || time.Since(begin) < minTime && len(times) < maxRuns {
+		start := time.Now()
+		if _, err := c.Run(ctx, input, n); err != nil {
+			return nil, err
+		}
+		times = append(times, ms(time.Since(start)))
+	}
+	slices.Sort(times)
+	return times, nil
+}
+
+func ms(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
+
+// quantile interpolates between the two sorted values nearest to the quantile q.
+func quantile(sorted []float64, q float64) float64 {
+	at := q * float64(len(sorted)-1)
+	i := int(math.Floor(at))
+	if i+1 >= len(sorted) {
+		return sorted[len(sorted)-1]
+	}
+	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
+}
+
+// peakRSS returns the process's largest resident memory in bytes, 0 where the system does not tell.
+func peakRSS() int64 {
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	return parseVmHWM(string(data))
+}
+
+// parseVmHWM finds the line "VmHWM:  123 kB" of /proc/PID/status (proc(5)).
+func parseVmHWM(status string) int64 {
+	for line := range strings.Lines(status) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			if f := strings.Fields(rest); len(f) == 2 && f[1] == "kB" {
+				n, _ := strconv.ParseInt(f[0], 10, 64)
+				return n << 10
+			}
+		}
+	}
+	return 0
+}
+
+// resetPeakRSS makes the peak count from now on, where the system can (Linux, proc(5)).
+func resetPeakRSS() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }

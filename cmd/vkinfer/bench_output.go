@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/table"
+)
+
+// benchWriter prints measurements: jsonl as they come, the other forms at the end.
+type benchWriter struct {
+	w      io.Writer
+	format string
+	rows   []benchRow
+}
+
+func (o *benchWriter) add(rows []benchRow) error {
+	o.rows = append(o.rows, rows...)
+	if o.format != "jsonl" {
+		return nil
+	}
+	for _, r := range rows {
+		if err := table.JSONLine(o.w, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *benchWriter) close() error {
+	switch o.format {
+	case "jsonl":
+		return nil
+	case "json":
+		if o.rows == nil {
+			o.rows = []benchRow{}
+		}
+		return table.JSON(o.w, o.rows)
+	case "csv":
+		return o.csv()
+	}
+	return o.markdown()
+}
+
+// csv prints the columns that JSON has, under the same names.
+func (o *benchWriter) csv() error {
+	w := csv.NewWriter(o.w)
+	names, _, err := fields(benchRow{})
+	if err != nil {
+		return err
+	}
+	w.Write(names)
+	for _, r := range o.rows {
+		_, values, err := fields(r)
+		if err != nil {
+			return err
+		}
+		w.Write(values)
+	}
+	w.Flush()
+	return w.Error()
+}
+
+// fields returns a row's JSON names and values in order.
+func fields(r benchRow) (names, values []string, err error) {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	d := json.NewDecoder(strings.NewReader(string(b)))
+	d.UseNumber()
+	d.Token() // {
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return nil, nil, err
+		}
+		value, err := d.Token()
+		if err != nil {
+			return nil, nil, err
+		}
+		names, values = append(names, fmt.Sprint(key)), append(values, fmt.Sprint(value))
+	}
+	return names, values, nil
+}
+
+func (o *benchWriter) markdown() error {
+	if len(o.rows) == 0 {
+		return nil
+	}
+	t := table.Table{Titles: []string{"model", "device", "precision", "batch", "ms/image (median of Classifier.Run, with transfers)", "p10", "p90", "images/s", "GFLOP/s", "runs"},
+		Right: []bool{3: true, 4: true, 5: true, 6: true, 7: true, 8: true, 9: true}}
+	for _, r := range o.rows {
+		t.Add(fmt.Sprintf("%s %dx%d", r.Model, r.Height, r.Width), r.Device, r.Precision, r.Batch, figure(r.MsPerImage), figure(r.P10), figure(r.P90),
+			figure(r.ImagesPerSecond), figure(r.GFLOPS), r.Runs)
+	}
+	if err := t.Markdown(o.w); err != nil {
+		return err
+	}
+	var sb strings.Builder
+	for i, r := range o.rows {
+		if i > 0 && r.Model == o.rows[i-1].Model && r.Device == o.rows[i-1].Device && r.Date == o.rows[i-1].Date {
+			continue
+		}
+		last := r // the peak grows from row to row
+		for _, s := range o.rows[i:] {
+			if s.Model == r.Model && s.Device == r.Device && s.Date == r.Date {
+				last = s
+			}
+		}
+		fmt.Fprintf(&sb, "\n%s on %s (%s)\n\n", r.Model, r.Device, r.Driver)
+		fmt.Fprintf(&sb, "- open: %s ms, first logits after %s ms; again in the same process: %s ms, %s ms\n", figure(r.OpenMs), figure(r.FirstLogitsMs), figure(r.WarmOpenMs), figure(r.WarmFirstLogitsMs))
+		fmt.Fprintf(&sb, "- memory: weights %s, arena %s for %d images", table.Bytes(r.WeightsBytes), table.Bytes(r.ArenaBytes), r.MaxBatch)
+		if last.PeakRSS > 0 {
+			fmt.Fprintf(&sb, ", peak of the process %s", table.Bytes(last.PeakRSS))
+		}
+		fmt.Fprintf(&sb, "\n- work: %d dispatches per batch; per image %s multiply-adds, %s moved\n", r.Dispatches, table.Thousands(r.MACs), table.Bytes(r.Bytes))
+		fmt.Fprintf(&sb, "- vkinfer %s %s, %s, %s\n", r.Version, r.Commit, r.Go, r.Date)
+	}
+	_, err := io.WriteString(o.w, sb.String())
+	return err
+}
+
+// figure prints four significant digits.
+func figure(v float64) string {
+	switch {
+	case v >= 1000:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 100:
+		return fmt.Sprintf("%.1f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.2f", v)
+	}
+	return fmt.Sprintf("%.3f", v)
+}

@@ -1,0 +1,318 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vkinfer/vkinfer"
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/console"
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/pictures"
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/results"
+)
+
+// classifier is the subcommand classify.
+type classifier struct {
+	*app
+	net      netFlags
+	topK     int
+	workers  int
+	cropPct  share
+	classMap string
+	format   string
+	null     bool
+}
+
+func classifyCommand(a *app) *cobra.Command {
+	c := &classifier{app: a}
+	cmd := &cobra.Command{
+		Use:     "classify MODEL PICTURE...",
+		GroupID: groupUse,
+		Short:   "Classify pictures",
+		Long: `Classify pictures: JPEG, PNG, GIF, BMP, TIFF or WebP files, folders of them (searched with their sub-folders),
+or "-" for a list of paths on standard input, one per line.
+
+Each picture is prepared as the published evaluation of the model does: resized so that its shorter side is
+size/crop, bicubic, cut to the centre, normalised. The results come in the order of the pictures. One that
+cannot be read is reported, as a row (json, jsonl, csv) and on standard error; the others are classified all
+the same, and the exit status is 1 then.
+
+The columns of csv are filename, index_0.., label_0.., prob_0.. (without numbers for --topk 1), and error.`,
+		Example: `  vkinfer classify efficientnet_b1_pruned --checkpoint b1.pth photo.jpg
+  vkinfer classify efficientnet_b1_pruned -o csv --topk 1 photos/ > photos.csv
+  find . -name '*.jpg' | vkinfer classify efficientnet_b3_pruned --checkpoint b3.safetensors -o jsonl -`,
+		Args:              c.args,
+		ValidArgsFunction: completeModel,
+		RunE:              a.action(func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0], args[1:]) }),
+	}
+	c.net.addCheckpoint(cmd, "the ones that 'vkinfer fetch' got")
+	c.net.addDevice(cmd)
+	c.net.addPrecision(cmd)
+	c.net.addImgSize(cmd)
+	c.net.addBatch(cmd, 8, "pictures that run through the network at once")
+	f := cmd.Flags()
+	numberFlag(cmd, &c.topK, "topk", "k", 5, 1, 1<<31-1, "classes to print per picture, the most likely first")
+	numberFlag(cmd, &c.workers, "workers", "j", runtime.GOMAXPROCS(0), 1, 1024, "pictures that are decoded at once")
+	f.Var(&c.cropPct, "crop-pct", "share of the resized picture that the centre crop keeps (default the model's own)")
+	f.StringVar(&c.classMap, "class-map", "", "`FILE` with the names of the classes, one per line (default ImageNet's for 1000 classes)")
+	f.BoolVarP(&c.null, "null", "0", false, "paths in a list on standard input end with a zero byte (find -print0)")
+	choiceFlag(cmd, &c.format, "output", "o", "form of the results", results.Formats...)
+	return cmd
+}
+
+// args complains about a forgotten model before forgotten pictures.
+func (c *classifier) args(cmd *cobra.Command, given []string) error {
+	if len(given) > 0 {
+		if _, err := model(given[0]); err != nil {
+			return err
+		}
+	}
+	return args(-1, "MODEL", "PICTURE")(cmd, given)
+}
+
+func (c *classifier) run(ctx context.Context, name string, args []string) (err error) {
+	spec, err := model(name)
+	if err != nil {
+		return err
+	}
+	if err := c.checkStdin(args); err != nil {
+		return err
+	}
+	names, err := c.labels(c.classMap)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	list := pictures.List{Args: args, Stdin: c.in, Null: c.null, Skipped: c.skipped}
+	items := make(chan pictures.Item, 64)
+	go list.Send(ctx, items)
+	first, ok := <-items // before the device is opened: there may be nothing to do
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !ok {
+		return usagef("no pictures: nothing to classify")
+	}
+	sd, err := c.stateDict(ctx, spec, c.net.checkpoint)
+	if err != nil {
+		return err
+	}
+	c.net.batch = min(c.net.batch, list.AtMost())
+	cl, err := c.open(ctx, spec, sd, &c.net, vkinfer.Options{CropPct: float64(c.cropPct), Labels: names, TopK: c.topK, Workers: c.workers})
+	if err != nil {
+		return err
+	}
+	defer closeInto(&err, cl)
+	return c.stream(ctx, cl, list, first, items)
+}
+
+// checkStdin refuses to read standard input for two things.
+func (c *classifier) checkStdin(args []string) error {
+	uses := 0
+	for _, s := range append(slices.Clone(args), c.net.checkpoint, c.classMap) {
+		if s == "-" {
+			uses++
+		}
+	}
+	if uses > 1 {
+		return usagef("standard input (-) can be named once only, for the pictures, --checkpoint or --class-map")
+	}
+	return nil
+}
+
+func (c *classifier) skipped(folder string, others int) {
+	c.log.Warn(fmt.Sprintf("%s: no pictures in this folder (%d other files)", console.Printable(folder), others))
+}
+
+// stream classifies the pictures, batch by batch, and writes the results in order.
+func (c *classifier) stream(ctx context.Context, cl *vkinfer.Classifier, list pictures.List, first pictures.Item, items <-chan pictures.Item) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	out := bufio.NewWriter(c.out)
+	w := results.New(c.format, out, min(c.topK, cl.Classes()))
+	jobs := make(chan *job, 1)
+	go func() {
+		defer close(jobs)
+		for j := c.nextJob(ctx, first, items); j != nil; j = c.nextJob(ctx, pictures.Item{}, items) {
+			go j.classify(ctx, cl)
+			select {
+			case jobs <- j:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	bar := c.progress(ctx, list)
+	defer bar.Stop()
+	done, failed := 0, 0
+	for j := range jobs {
+		<-j.finished
+		for i, it := range j.items {
+			if j.err != nil && j.results[i].Err == nil {
+				continue // never came to its turn
+			}
+			row := results.From(it.Path, j.results[i])
+			if row.Error != "" {
+				failed++
+				c.log.Error(console.Printable(it.Path) + ": " + row.Error)
+			}
+			done++
+			if err = w.Write(row); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			err = out.Flush()
+		}
+		if err == nil {
+			err = j.err
+		}
+		if err != nil {
+			cancel()
+			break
+		}
+		bar.Add(len(j.items))
+	}
+	if e := w.Close(); err == nil {
+		err = e
+	}
+	if e := out.Flush(); err == nil {
+		err = e
+	}
+	switch {
+	case err != nil:
+		if done > 0 && !errors.Is(err, errPipe) {
+			err = fmt.Errorf("after %d pictures: %w", done, err)
+		}
+		return err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case failed > 0:
+		return partf("%d of %d pictures failed", failed, done)
+	}
+	return nil
+}
+
+// progress shows a bar unless the results themselves are seen on the terminal.
+func (c *classifier) progress(ctx context.Context, list pictures.List) *console.Progress {
+	if c.outTTY || !c.console.ShowsProgress() {
+		return &console.Progress{}
+	}
+	bar := c.console.Progress("classify", -1, false)
+	go func() { bar.SetTotal(int64(list.Count(ctx))) }()
+	return bar
+}
+
+// A job is a batch of pictures on its way.
+type job struct {
+	items    []pictures.Item
+	data     [][]byte // nil for pictures that could not be read
+	results  []vkinfer.Result
+	err      error // what stopped the batch
+	finished chan struct{}
+}
+
+const (
+	// maxPicture is the largest file taken for a picture.
+	maxPicture = 1 << 28
+	// maxJobBytes ends a batch early, so that large files do not fill the memory.
+	maxJobBytes = 1 << 27
+	// idle is how long a batch waits for the next path of a slow list before it goes without.
+	idle = 50 * time.Millisecond
+)
+
+// nextJob reads the files of the next batch, nil when there are no more. first, unless empty, comes before items.
+func (c *classifier) nextJob(ctx context.Context, first pictures.Item, items <-chan pictures.Item) *job {
+	j := &job{finished: make(chan struct{})}
+	total := 0
+	if first.Path != "" {
+		total += j.read(first)
+	}
+	timer := time.NewTimer(idle)
+	defer timer.Stop()
+	for len(j.items) < c.net.batch && total < maxJobBytes {
+		var late <-chan time.Time // an empty batch waits for ever
+		if len(j.items) > 0 {
+			timer.Reset(idle)
+			late = timer.C
+		}
+		select {
+		case it, ok := <-items:
+			if !ok {
+				return j.orNil()
+			}
+			total += j.read(it)
+		case <-late:
+			return j
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return j
+}
+
+func (j *job) orNil() *job {
+	if len(j.items) == 0 {
+		return nil
+	}
+	return j
+}
+
+// read adds a picture and returns its size.
+func (j *job) read(it pictures.Item) int {
+	var data []byte
+	if it.Err == nil {
+		data, it.Err = pictures.Read(it.Path, maxPicture)
+	}
+	if it.Err != nil {
+		data = nil
+		it.Err = plain(it.Err)
+	} else if data == nil {
+		data = []byte{}
+	}
+	j.items, j.data = append(j.items, it), append(j.data, data)
+	return len(data)
+}
+
+// plain strips "open FILE:" from an error that is printed after the file's name.
+func plain(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// classify runs the batch.
+func (j *job) classify(ctx context.Context, cl *vkinfer.Classifier) {
+	defer close(j.finished)
+	j.results = make([]vkinfer.Result, len(j.items))
+	var good [][]byte
+	var slot []int
+	for i, it := range j.items {
+		if it.Err != nil {
+			j.results[i].Err = it.Err
+			continue
+		}
+		good, slot = append(good, j.data[i]), append(slot, i)
+	}
+	j.data = nil
+	if len(good) == 0 {
+		return
+	}
+	res, err := cl.ClassifyBatch(ctx, good)
+	for k, i := range slot {
+		if k < len(res) {
+			j.results[i] = res[k]
+		}
+	}
+	j.err = err
+}
