@@ -10,8 +10,8 @@ import (
 type Limits struct {
 	// MaxPixels is the largest width × height, checked from the header before anything is decoded.
 	// Default 89,478,485, the figure from which Pillow warns of a decompression bomb. Decoding takes
-	// 3 to 15 bytes of memory for a pixel (PNG, TIFF and WebP 7 as a rule, with 16 bits 11; JPEG 5 to 6,
-	// 12 when it is progressive, 15 when it has four colours too).
+	// 3 to 15 bytes of memory for a pixel (PNG, TIFF and WebP 7 as a rule, with 16 bits 11 to 15; JPEG 5
+	// to 6, 12 when it is progressive, 15 when it has four colours too).
 	MaxPixels int64
 	// MaxBytes is the largest file. Default 1 GiB.
 	MaxBytes int64

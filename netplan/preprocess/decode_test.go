@@ -260,6 +260,49 @@ func TestManyScans(t *testing.T) {
 	}
 }
 
+// TestManyPasses wants the same for a larger picture, where fewer scans are already too many.
+func TestManyPasses(t *testing.T) {
+	var f bytes.Buffer
+	if err := jpeg.Encode(&f, image.NewGray(image.Rect(0, 0, 1024, 1024)), nil); err != nil {
+		t.Fatal(err)
+	}
+	data := f.Bytes()
+	data[bytes.Index(data, []byte{0xff, 0xc0})+1] = 0xc2 // progressive
+	first := bytes.Index(data, []byte{0xff, 0xda})
+	scan := slices.Concat([]byte{0xff, 0xda, 0, 8, 1, 1, 0, 0, 0, 0}, make([]byte, 1024*1024/64))
+	for _, n := range []int{maxPasses, maxPasses + 1} {
+		long := slices.Concat(data[:first], bytes.Repeat(scan, n), []byte{0xff, 0xd9})
+		_, err := Decode(long, Limits{})
+		if wrong := err != nil && strings.Contains(err.Error(), "scans"); wrong != (n > maxPasses) {
+			t.Errorf("%d passes: error %v", n, err)
+		}
+	}
+}
+
+// TestSharedStrips wants an end to a TIFF file whose strips are all the same long piece of it.
+func TestSharedStrips(t *testing.T) {
+	const rows = 2000
+	u32 := binary.LittleEndian.AppendUint32
+	data := []byte("II*\x00\x08\x00\x00\x00")
+	tags := [][4]uint32{
+		{tagWidth, 4, 1, 1}, {tagHeight, 4, 1, rows}, {tagBits, 4, 1, 8}, {tagCompression, 4, 1, tiffPackBits}, {tagPhotometric, 4, 1, 1},
+		{tagStripOffsets, 4, rows, 1 << 14}, {tagRowsPerStrip, 4, 1, 1}, {tagStripCounts, 4, rows, 1 << 15},
+	}
+	data = append(data, byte(len(tags)), 0)
+	for _, tag := range tags {
+		data = append(data, byte(tag[0]), byte(tag[0]>>8), byte(tag[1]), 0)
+		data = u32(u32(data, tag[2]), tag[3])
+	}
+	data = append(data, make([]byte, 1<<16-len(data))...)
+	for i := range rows {
+		binary.LittleEndian.PutUint32(data[1<<14+4*i:], 1<<15+uint32(i))
+		binary.LittleEndian.PutUint32(data[1<<15+4*i:], 1<<14)
+	}
+	if _, err := Decode(data, Limits{}); err == nil || !strings.Contains(err.Error(), "overlap") {
+		t.Errorf("error %v, want one about overlapping strips", err)
+	}
+}
+
 // TestMissingEndMarker takes sequential JPEG and PNG files that lack only their end markers.
 func TestMissingEndMarker(t *testing.T) {
 	files := samples(t)

@@ -16,6 +16,10 @@
 //     Only what the crop keeps is computed, which changes no bit and makes extreme aspect ratios safe.
 //  3. Tensor: (x/255 - mean)/std in float32, channels first.
 //
+// The reference is Pillow 9.4; Pillow 13 decodes the same pixels but resizes tall pictures vertically
+// first, which changes some samples by a level. Deliberate differences from both: 16-bit gray is scaled,
+// where Pillow clips everything above 255 to white, and damaged entropy-coded data is an error.
+//
 // The package never looks at a file's name, starts no goroutines, and turns every panic of a decoder
 // into an error. Values are safe for concurrent use.
 package preprocess

@@ -10,10 +10,15 @@ import (
 // The JPEG decoder gives the very bytes that libjpeg-turbo gives Pillow, which image/jpeg does not: its
 // inverse DCT rounds differently and it repeats chroma samples. It reads 8-bit baseline, extended
 // sequential and progressive Huffman-coded files (ITU-T T.81) with 1, 3 or 4 components in any whole
-// sampling ratio. Unlike libjpeg it refuses entropy-coded data that is damaged.
+// sampling ratio. Unlike libjpeg it refuses entropy-coded data that is damaged, and does not smooth a
+// progressive picture whose last scans were never written.
 
-// maxScans bounds the work that a progressive file can ask for; encoders write about ten.
-const maxScans = 1000
+// maxScans and maxPasses bound the work that a progressive file can ask for: its scans, and how often
+// they go over the whole picture. Encoders write about ten scans, which makes three or four passes.
+const (
+	maxScans  = 1000
+	maxPasses = 100
+)
 
 // jpegComponent is one colour component of the frame.
 type jpegComponent struct {
@@ -44,6 +49,8 @@ type jpegDecoder struct {
 	dc, ac      [4]*huffTable
 	restart     int // MCUs between restart markers, 0: none
 	scans       int
+	blocks      int // in all components
+	visited     int // blocks that scans went over
 	eobRun      int32
 }
 
@@ -269,6 +276,7 @@ func (d *jpegDecoder) allocate() error {
 		c.hgt = (d.h*c.v + d.vmax - 1) / d.vmax
 		c.bw, c.bh = (c.w+7)/8, (c.hgt+7)/8
 		c.rowBlocks, c.colBlocks = d.mcusX*c.h, d.mcusY*c.v
+		d.blocks += c.rowBlocks * c.colBlocks
 	}
 	// A block takes at least one bit of a DC scan: a header that promises more than the file can
 	// hold costs no memory.

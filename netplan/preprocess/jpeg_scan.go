@@ -80,12 +80,15 @@ func (d *jpegDecoder) scanHeader(p []byte) (s jpegScan, err error) {
 
 // scan decodes one scan; the entropy-coded data begins at d.pos.
 func (d *jpegDecoder) scan(header []byte) error {
-	if d.scans++; d.scans > maxScans {
-		return fmt.Errorf("damaged: it has more than %d scans", maxScans)
-	}
 	s, err := d.scanHeader(header)
 	if err != nil {
 		return err
+	}
+	for _, c := range s.comps {
+		d.visited += c.rowBlocks * c.colBlocks
+	}
+	if d.scans++; d.scans > maxScans || d.visited > max(maxPasses*d.blocks, 1<<20) {
+		return fmt.Errorf("damaged: %d scans, too many", d.scans)
 	}
 	b := &bitReader{data: d.data, pos: d.pos}
 	unitsX, unitsY := d.mcusX, d.mcusY

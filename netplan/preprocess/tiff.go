@@ -24,6 +24,7 @@ type tiffFile struct {
 	blockW, blockH  int
 	across, down    int
 	offsets, counts []uint32
+	taken           int64 // bytes of strips and tiles read so far
 }
 
 // Tags.

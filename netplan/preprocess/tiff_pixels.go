@@ -38,6 +38,10 @@ func (b *tiffBlock) read(i int) error {
 		}
 		raw = raw[:t.counts[i]]
 	}
+	// Blocks that share their data would let a small file ask for any amount of work.
+	if t.taken += int64(len(raw)); t.taken > 4*int64(len(t.data)) && i > 0 {
+		return errors.New("damaged: its strips or tiles overlap")
+	}
 	if t.tag(tagFillOrder, 1) == 2 && t.compression != tiffJPEG {
 		reversed := make([]byte, len(raw))
 		for j, v := range raw {
@@ -65,7 +69,7 @@ func (b *tiffBlock) read(i int) error {
 	return nil
 }
 
-// decompress gives at most want bytes.
+// decompress gives want bytes, or fewer where there are no more.
 func (t *tiffFile) decompress(raw []byte, want, rows int) ([]byte, error) {
 	var r io.Reader
 	switch t.compression {
@@ -97,8 +101,11 @@ func (t *tiffFile) decompress(raw []byte, want, rows int) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("compression %d is not supported; save it with LZW, deflate or none", t.compression)
 	}
-	buf, err := io.ReadAll(io.LimitReader(r, int64(want)))
-	if err != nil && len(buf) < want {
+	if t.compression == tiffLZW || t.compression == tiffDeflate || t.compression == tiffOldDeflate {
+		want = min(want, 4096*len(raw)) // more cannot come out
+	}
+	buf := make([]byte, want)
+	if _, err := io.ReadFull(r, buf); err != nil {
 		return nil, foreign(err)
 	}
 	return buf, nil
@@ -106,7 +113,7 @@ func (t *tiffFile) decompress(raw []byte, want, rows int) ([]byte, error) {
 
 // unpackBits undoes Apple's run-length code.
 func unpackBits(raw []byte, want int) []byte {
-	var out []byte
+	out := make([]byte, 0, min(want+128, 64*len(raw)))
 	for len(raw) >= 2 && len(out) < want {
 		n := int(int8(raw[0]))
 		switch {
