@@ -57,15 +57,21 @@ func checkTensors(p *netplan.Plan, d *Device, batch int64) error {
 			return planError(p, "tensor %s: %d bytes at batch %d; this device binds at most %d", t.Name, batch*t.Stride, batch, d.info.Caps.MaxStorageBufferRange)
 		}
 	}
-	for _, i := range []int{p.InputTensor, p.OutputTensor} {
+	for _, i := range append(p.InputTensors(), p.OutputTensor) {
 		if i < 0 || i >= len(p.Tensors) {
 			return planError(p, "tensor %d of %d is its input or output", i, len(p.Tensors))
 		}
 	}
-	if in := &p.Tensors[p.InputTensor]; in.Layout != netplan.NCHW || in.Shape != p.Input {
-		return planError(p, "the input tensor is %v %v; wanted %v nchw", in.Shape, in.Layout, p.Input)
+	if in := &p.Tensors[p.InputTensor]; in.Shape != p.Input {
+		return planError(p, "the input tensor is %v; wanted %v", in.Shape, p.Input)
 	}
-	if out := &p.Tensors[p.OutputTensor]; out.Layout != netplan.Vector || out.Shape.NumElements() != p.Classes {
+	for _, i := range append(p.InputTensors(), p.OutputTensor) {
+		// Tile sums mean something to their kernels only.
+		if t := &p.Tensors[i]; t.Layout == netplan.Tiles {
+			return planError(p, "its input or output is tensor %s, %v %v; wanted a map or a vector", t.Name, t.Shape, t.Layout)
+		}
+	}
+	if out := &p.Tensors[p.OutputTensor]; out.Shape.C != p.Classes || out.Layout == netplan.Vector && out.Shape.NumElements() != p.Classes {
 		return planError(p, "the output tensor is %v %v; wanted a vector of %d classes", out.Shape, out.Layout, p.Classes)
 	}
 	return nil

@@ -44,7 +44,9 @@ type Executor struct {
 	plan *netplan.Plan
 	opts ExecutorOptions
 
-	batch   int // the most images in one submit
+	inputs  []*netplan.Tensor // what a run is given: the picture, or all inputs of a fragment
+	values  int               // of all inputs of an image, without padding
+	batch   int               // the most images in one submit
 	guard   int64
 	direct  bool // the host maps the arena itself
 	arena   *buffer
@@ -96,7 +98,10 @@ func NewExecutor(dev *Device, plan *netplan.Plan, opts ExecutorOptions) (*Execut
 	if err := checkPlan(plan, dev, opts.lookup, batch); err != nil {
 		return nil, err
 	}
-	e := &Executor{d: dev, plan: plan, opts: opts, turn: make(chan struct{}, 1)}
+	e := &Executor{d: dev, plan: plan, opts: opts, values: plan.InputElements(), turn: make(chan struct{}, 1)}
+	for _, i := range plan.InputTensors() {
+		e.inputs = append(e.inputs, &plan.Tensors[i])
+	}
 	if opts.Guards {
 		e.guard = alignUp(guardBytes, int64(dev.info.Caps.StorageBufferAlignment))
 	}
@@ -176,7 +181,7 @@ func (e *Executor) allocate(batch int) (err error) {
 	if e.arena, err = e.d.newBuffer(n*e.plan.ArenaBytes+2*e.guard, e.arenaUse()); err != nil || e.direct {
 		return err
 	}
-	if e.upload, err = e.d.newBuffer(n*e.input().Stride+2*e.guard, useUpload); err != nil {
+	if e.upload, err = e.d.newBuffer(n*e.inputStride()+2*e.guard, useUpload); err != nil {
 		return err
 	}
 	e.back, err = e.d.newBuffer(n*e.output().Stride+6*e.guard, useReadback)
@@ -190,7 +195,14 @@ func (e *Executor) freeArena() {
 	e.arena, e.upload, e.back = nil, nil, nil
 }
 
-func (e *Executor) input() *netplan.Tensor  { return &e.plan.Tensors[e.plan.InputTensor] }
+// inputStride is the bytes of one image's inputs as they are stored.
+func (e *Executor) inputStride() (bytes int64) {
+	for _, t := range e.inputs {
+		bytes += t.Stride
+	}
+	return bytes
+}
+
 func (e *Executor) output() *netplan.Tensor { return &e.plan.Tensors[e.plan.OutputTensor] }
 
 // loadWeights puts the plan's weights, with their guards, into device memory.

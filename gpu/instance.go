@@ -40,6 +40,10 @@ func newInstance(validation bool) (*instance, error) {
 	if r != vk.Success {
 		return nil, instanceError(o, r)
 	}
+	if err := dropAnchor(o); err != nil {
+		inst.close()
+		return nil, err
+	}
 	if o.messenger {
 		if err := resultError("vkCreateDebugUtilsMessengerEXT",
 			call("vkCreateDebugUtilsMessengerEXT", func() vk.Result { return shimCreateMessenger(inst.c) })); err != nil {
@@ -47,7 +51,6 @@ func newInstance(validation bool) (*instance, error) {
 			return nil, err
 		}
 	}
-	bindingReady.Do(func() { _ = vk.InitInstance(inst.h) }) // it cannot fail once the loader is set
 	return inst, nil
 }
 

@@ -66,9 +66,35 @@ func openLoader() error {
 	return nil
 }
 
-// bindingReady is done once: the functions of the binding are the loader's trampolines, which are the
-// same for every instance and outlive each of them, and they must not be replaced while in use.
-var bindingReady sync.Once
+// anchor is an instance that lives as long as the process. It keeps the drivers loaded: the loader unloads
+// them with the last instance, and drivers leak when they are unloaded (SwiftShader a thread-specific key
+// each time, which ends the process at the 1024th). And the functions of the binding come from it: they are
+// the loader's trampolines, the same for every instance, and must not be replaced while in use.
+var anchor struct {
+	sync.Mutex
+	c *shimInstance
+}
+
+// dropAnchor makes the anchor, once, after the first instance that could be created.
+func dropAnchor(o instanceOptions) error {
+	anchor.Lock()
+	defer anchor.Unlock()
+	if anchor.c != nil {
+		return nil
+	}
+	c, r := shimCreateInstance(instanceOptions{apiVersion: o.apiVersion, portability: o.portability})
+	if r != vk.Success {
+		if c != nil {
+			shimFreeInstance(c)
+		}
+		return resultError("vkCreateInstance", r)
+	}
+	if err := vk.InitInstance(shimInstanceHandle(c)); err != nil {
+		return fmt.Errorf("gpu: %w: its functions cannot be found (%v)", ErrNoLoader, err)
+	}
+	anchor.c = c
+	return nil
+}
 
 // versionString writes Vulkan's packed version.
 func versionString(v uint32) string {

@@ -84,6 +84,6 @@ func (e *Executor) profile(ctx context.Context, input []float32, n int) ([]uint6
 	if err != nil {
 		return nil, err
 	}
-	logits := make([]float32, n*e.plan.Classes)
-	return ticks, e.getOutput(n, logits) // for its checks
+	results := make([]float32, n*e.output().Shape.NumElements())
+	return ticks, e.getOutput(n, results) // for its checks
 }

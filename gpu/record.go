@@ -155,10 +155,13 @@ func (e *Executor) opsIn(n int) []shimOp {
 	if e.guard > 0 {
 		ops = append(ops, opFill(arena, 0, e.guard, guardWord), opFill(arena, e.guard+bytes, e.guard, guardWord))
 	}
-	in := e.input()
-	return append(ops,
-		opCopy(handleOf(e.upload.h), arena, e.guard, e.guard+int64(n)*in.Offset, int64(n)*in.Stride),
-		opBarrier(transferWrite, computeAccess.or(transferRead)))
+	from := e.guard
+	for _, in := range e.inputs {
+		size := int64(n) * in.Stride
+		ops = append(ops, opCopy(handleOf(e.upload.h), arena, from, e.guard+int64(n)*in.Offset, size))
+		from += size
+	}
+	return append(ops, opBarrier(transferWrite, computeAccess.or(transferRead)))
 }
 
 // opsOut makes the result visible to the host; with staging it is copied first, and so are the guards.

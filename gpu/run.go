@@ -7,6 +7,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/vkinfer/vkinfer/netplan"
 	vk "github.com/vulkan-go/vulkan"
 )
 
@@ -14,7 +15,8 @@ import (
 const waitSlice = 5 * time.Millisecond
 
 // Run computes the logits of n images: input is n·C·H·W floats (NCHW, normalised), the result n·classes.
-// Batches larger than MaxBatch run in several submits. If ctx ends while the device works, Run returns
+// Of a fragment, which has several inputs or a map for its result, an image is the values of all inputs,
+// one after the other (netplan.Plan.InputElements), and the result is n·C·H·W of its output, NCHW. Batches larger than MaxBatch run in several submits. If ctx ends while the device works, Run returns
 // its error at once and the next call waits for the device. Errors wrap ErrDeviceLost, ErrOutOfMemory,
 // ErrClosed or ErrCorrupt where one of them is the cause.
 func (e *Executor) Run(ctx context.Context, input []float32, n int) ([]float32, error) {
@@ -25,11 +27,11 @@ func (e *Executor) Run(ctx context.Context, input []float32, n int) ([]float32, 
 		return nil, err
 	}
 	defer e.release()
-	per := e.plan.Input.NumElements()
-	out := make([]float32, n*e.plan.Classes)
+	per, results := e.values, e.output().Shape.NumElements()
+	out := make([]float32, n*results)
 	for first := 0; first < n; first += e.batch {
 		k := min(e.batch, n-first)
-		if err := e.runBatch(ctx, input[first*per:(first+k)*per], k, out[first*e.plan.Classes:]); err != nil {
+		if err := e.runBatch(ctx, input[first*per:(first+k)*per], k, out[first*results:]); err != nil {
 			return nil, err
 		}
 	}
@@ -37,7 +39,7 @@ func (e *Executor) Run(ctx context.Context, input []float32, n int) ([]float32, 
 }
 
 func (e *Executor) checkInput(input []float32, n int) error {
-	if per := e.plan.Input.NumElements(); n < 1 || len(input) != n*per {
+	if per := e.values; n < 1 || len(input) != n*per {
 		return fmt.Errorf("gpu: %s: input of %d floats for a batch of %d; wanted at least one image of %d floats (%v)",
 			e.plan.Model, len(input), n, per, e.plan.Input)
 	}
@@ -125,10 +127,9 @@ func (e *Executor) transfer(ctx context.Context, ops []shimOp) error {
 
 // putInput writes the input where the device finds it: into the arena itself or the upload buffer.
 func (e *Executor) putInput(input []float32, n int) error {
-	in := e.input()
-	b, at, size := e.upload, e.guard, int64(n)*in.Stride
+	b, size := e.upload, int64(n)*e.inputStride()
 	if e.direct {
-		b, at = e.arena, e.guard+int64(n)*in.Offset
+		b = e.arena
 		bytes := int64(n) * e.plan.ArenaBytes
 		if e.opts.Poison {
 			fillWords(b.mapped[e.guard:e.guard+bytes], poisonWord)
@@ -143,14 +144,47 @@ func (e *Executor) putInput(input []float32, n int) error {
 			}
 		}
 	}
-	per := e.plan.Input.NumElements()
-	for i := range n {
-		copy(b.float32s(at+int64(i)*in.Stride, per), input[i*per:])
+	per, first, at := e.values, 0, e.guard
+	for _, t := range e.inputs {
+		if e.direct {
+			at = e.guard + int64(n)*t.Offset
+		}
+		elements := t.Shape.NumElements()
+		for i := range n {
+			pack(t, b.float32s(at+int64(i)*t.Stride, int(t.Stride/4)), input[i*per+first:][:elements])
+		}
+		if e.direct {
+			if err := b.flush(at, int64(n)*t.Stride); err != nil {
+				return err
+			}
+		}
+		first, at = first+elements, at+int64(n)*t.Stride
 	}
 	if e.opts.Poison || e.guard > 0 {
 		return b.flush(0, b.size)
 	}
-	return b.flush(at, size)
+	if e.direct {
+		return nil
+	}
+	return b.flush(e.guard, size)
+}
+
+// pack stores one image's tensor, NCHW, in the tensor's layout; it is unpack's reverse. Padding becomes zero.
+func pack(t *netplan.Tensor, dst, src []float32) {
+	if t.Layout == netplan.NCHW {
+		copy(dst, src)
+		return
+	}
+	pixels, padded := t.Shape.H*t.Shape.W, t.PaddedC()
+	for p := range pixels {
+		row := dst[p*padded : (p+1)*padded]
+		for c := range row {
+			row[c] = 0
+			if c < t.Shape.C {
+				row[c] = src[c*pixels+p]
+			}
+		}
+	}
 }
 
 // putGuards writes the guard words before and after the bytes in the middle of a mapped buffer.
@@ -186,8 +220,13 @@ func (e *Executor) getOutput(n int, out []float32) error {
 	} else if err := b.invalidate(at, int64(n)*t.Stride); err != nil {
 		return err
 	}
+	if t.Layout != netplan.Vector { // a fragment's map
+		data, _ := unpack(t, b.float32s(at, int(int64(n)*t.Stride/4)), n)
+		copy(out, data)
+		return nil
+	}
 	for i := range n {
-		copy(out[i*e.plan.Classes:(i+1)*e.plan.Classes], b.float32s(at+int64(i)*t.Stride, e.plan.Classes))
+		copy(out[i*t.Shape.C:(i+1)*t.Shape.C], b.float32s(at+int64(i)*t.Stride, t.Shape.C))
 	}
 	return nil
 }
@@ -203,7 +242,7 @@ func (e *Executor) checkGuards(n int) error {
 	places := []place{{"before the arena", e.arena, 0}, {"after the arena", e.arena, g + arena},
 		{"before the weights", e.weights, 0}, {"after the weights", e.weights, e.weights.size - g}}
 	if !e.direct {
-		out, in := int64(n)*e.output().Stride, int64(n)*e.input().Stride
+		out, in := int64(n)*e.output().Stride, int64(n)*e.inputStride()
 		for i := range places {
 			places[i].b, places[i].offset = e.back, 2*g+out+int64(i)*g
 		}

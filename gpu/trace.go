@@ -3,6 +3,8 @@ package gpu
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -24,7 +26,9 @@ type TraceValue struct {
 }
 
 // Trace runs n images and returns every tensor of the plan, in the plan's order. The plan must keep all
-// tensors (netplan.Options.KeepAll); one whose tensors share memory is ErrPlan. Other errors are Run's.
+// tensors (netplan.Options.KeepAll); one whose tensors share memory is ErrPlan. With
+// ExecutorOptions.Poison it also looks at the arena's bytes between the tensors (netplan.Options.Guard
+// makes room): ErrCorrupt if anything was written there. Other errors are Run's.
 func (e *Executor) Trace(ctx context.Context, input []float32, n int) ([]TraceValue, error) {
 	if err := e.checkInput(input, n); err != nil {
 		return nil, err
@@ -37,11 +41,11 @@ func (e *Executor) Trace(ctx context.Context, input []float32, n int) ([]TraceVa
 	}
 	defer e.release()
 	values := e.traceValues()
-	per := e.plan.Input.NumElements()
-	logits := make([]float32, e.batch*e.plan.Classes)
+	per := e.values
+	results := make([]float32, e.batch*e.output().Shape.NumElements())
 	for first := 0; first < n; first += e.batch {
 		k := min(e.batch, n-first)
-		if err := e.runBatch(ctx, input[first*per:(first+k)*per], k, logits); err != nil {
+		if err := e.runBatch(ctx, input[first*per:(first+k)*per], k, results); err != nil {
 			return nil, err
 		}
 		if err := e.traceBatch(ctx, k, values); err != nil {
@@ -53,15 +57,40 @@ func (e *Executor) Trace(ctx context.Context, input []float32, n int) ([]TraceVa
 
 // checkApart makes sure that no two tensors share bytes of the arena.
 func (e *Executor) checkApart() error {
+	ts := e.byOffset()
+	for i := 1; i < len(ts); i++ {
+		if a, b := ts[i-1], ts[i]; a.Offset+a.Stride > b.Offset {
+			return planError(e.plan, "tensors %s and %s share memory; wanted a plan that keeps all (netplan.Options.KeepAll)", a.Name, b.Name)
+		}
+	}
+	return nil
+}
+
+// byOffset returns the plan's tensors as they lie in the arena.
+func (e *Executor) byOffset() []*netplan.Tensor {
 	ts := make([]*netplan.Tensor, len(e.plan.Tensors))
 	for i := range ts {
 		ts[i] = &e.plan.Tensors[i]
 	}
 	slices.SortFunc(ts, func(a, b *netplan.Tensor) int { return cmp.Compare(a.Offset, b.Offset) })
-	for i := 1; i < len(ts); i++ {
-		if a, b := ts[i-1], ts[i]; a.Offset+a.Stride > b.Offset {
-			return planError(e.plan, "tensors %s and %s share memory; wanted a plan that keeps all (netplan.Options.KeepAll)", a.Name, b.Name)
+	return ts
+}
+
+// checkGaps looks for words that are no longer poison in the parts of the arena that belong to no tensor.
+func (e *Executor) checkGaps(ctx context.Context, staging *buffer, n int64) error {
+	from, before := int64(0), "at the arena's beginning"
+	for _, t := range append(e.byOffset(), &netplan.Tensor{Offset: e.plan.ArenaBytes}) {
+		gap, err := e.readArena(ctx, staging, from, n*t.Offset-from)
+		if err != nil {
+			return err
 		}
+		for i, v := range gap {
+			if w := math.Float32bits(v); w != poisonWord {
+				return fmt.Errorf("gpu: %s: %w: the word %d bytes into the gap %s is %#08x (%v); wanted %#08x; a kernel writes out of bounds",
+					e.plan.Model, ErrCorrupt, 4*i, before, w, v, uint32(poisonWord))
+			}
+		}
+		from, before = n*(t.Offset+t.Stride), "after tensor "+t.Name
 	}
 	return nil
 }
@@ -95,6 +124,11 @@ func (e *Executor) traceBatch(ctx context.Context, n int, values []TraceValue) e
 			return err
 		}
 		defer func() { staging.free() }()
+	}
+	if e.opts.Poison {
+		if err := e.checkGaps(ctx, staging, int64(n)); err != nil {
+			return err
+		}
 	}
 	for i := range values {
 		t := &e.plan.Tensors[i]
