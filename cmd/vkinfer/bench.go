@@ -96,6 +96,13 @@ func (b *bencher) run(ctx context.Context, names []string) error {
 		if err != nil {
 			return err
 		}
+		size := spec.Transform.Size
+		if b.net.imgSize > 0 {
+			size = b.net.imgSize
+		}
+		if err := checkBatch(slices.Max(b.batches), 3*size*size); err != nil {
+			return err
+		}
 		specs = append(specs, spec)
 	}
 	if len(specs) > 1 && b.net.checkpoint != "" {
@@ -105,6 +112,7 @@ func (b *bencher) run(ctx context.Context, names []string) error {
 		return usagef("bench: --checkpoint - cannot be opened twice, want a file")
 	}
 	out := &benchWriter{w: b.out, format: b.format}
+	defer b.removeTemp()
 	err := b.all(ctx, specs, out)
 	if e := out.close(); err == nil {
 		err = e
@@ -117,11 +125,10 @@ func (b *bencher) all(ctx context.Context, specs []*models.Spec, out *benchWrite
 	for _, spec := range specs {
 		path := b.net.checkpoint
 		if path == "" {
-			temp, err := tempFile("vkinfer-*.safetensors")
+			temp, err := b.tempFile("vkinfer-*.safetensors")
 			if err != nil {
 				return err
 			}
-			defer os.Remove(temp)
 			if err := weights.WriteSafetensors(temp, b.synthetic(spec, b.net.seed), nil); err != nil {
 				return err
 			}

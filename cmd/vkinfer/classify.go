@@ -105,13 +105,17 @@ func (c *classifier) run(ctx context.Context, name string, args []string) (err e
 	if err != nil {
 		return err
 	}
-	c.net.batch = min(c.net.batch, list.AtMost())
+	size := spec.Transform.Size
+	if c.net.imgSize > 0 {
+		size = c.net.imgSize
+	}
+	c.net.batch = max(1, min(c.net.batch, list.AtMost(), maxJobTensor/(4*3*size*size)))
 	cl, err := c.open(ctx, spec, sd, &c.net, vkinfer.Options{CropPct: float64(c.cropPct), Labels: names, TopK: c.topK, Workers: c.workers})
 	if err != nil {
 		return err
 	}
 	defer closeInto(&err, cl)
-	return c.stream(ctx, cl, list, first, items)
+	return c.stream(ctx, cl, list, &first, items)
 }
 
 // checkStdin refuses to read standard input for two things.
@@ -129,11 +133,11 @@ func (c *classifier) checkStdin(args []string) error {
 }
 
 func (c *classifier) skipped(folder string, others int) {
-	c.log.Warn(fmt.Sprintf("%s: no pictures in this folder (%d other files)", console.Printable(folder), others))
+	c.log.Warn(fmt.Sprintf("%s: no pictures in this folder, and %d files of other kinds", console.Printable(folder), others))
 }
 
 // stream classifies the pictures, batch by batch, and writes the results in order.
-func (c *classifier) stream(ctx context.Context, cl *vkinfer.Classifier, list pictures.List, first pictures.Item, items <-chan pictures.Item) (err error) {
+func (c *classifier) stream(ctx context.Context, cl *vkinfer.Classifier, list pictures.List, first *pictures.Item, items <-chan pictures.Item) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	out := bufio.NewWriter(c.out)
@@ -141,7 +145,7 @@ func (c *classifier) stream(ctx context.Context, cl *vkinfer.Classifier, list pi
 	jobs := make(chan *job, 1)
 	go func() {
 		defer close(jobs)
-		for j := c.nextJob(ctx, first, items); j != nil; j = c.nextJob(ctx, pictures.Item{}, items) {
+		for j := c.nextJob(ctx, first, items); j != nil; j = c.nextJob(ctx, nil, items) {
 			go j.classify(ctx, cl)
 			select {
 			case jobs <- j:
@@ -225,16 +229,18 @@ const (
 	maxPicture = 1 << 28
 	// maxJobBytes ends a batch early, so that large files do not fill the memory.
 	maxJobBytes = 1 << 27
+	// maxJobTensor bounds the bytes of a batch's input tensor, of which there are up to four.
+	maxJobTensor = 1 << 29
 	// idle is how long a batch waits for the next path of a slow list before it goes without.
 	idle = 50 * time.Millisecond
 )
 
-// nextJob reads the files of the next batch, nil when there are no more. first, unless empty, comes before items.
-func (c *classifier) nextJob(ctx context.Context, first pictures.Item, items <-chan pictures.Item) *job {
+// nextJob reads the files of the next batch, nil when there are no more. first, unless nil, comes before items.
+func (c *classifier) nextJob(ctx context.Context, first *pictures.Item, items <-chan pictures.Item) *job {
 	j := &job{finished: make(chan struct{})}
 	total := 0
-	if first.Path != "" {
-		total += j.read(first)
+	if first != nil {
+		total += j.read(*first)
 	}
 	timer := time.NewTimer(idle)
 	defer timer.Stop()

@@ -47,11 +47,11 @@ func (a *app) writeSafetensors(path string, sd *weights.StateDict, metadata map[
 	if path != "-" {
 		return weights.WriteSafetensors(path, sd, metadata)
 	}
-	temp, err := tempFile("vkinfer-*.safetensors")
+	temp, err := a.tempFile("vkinfer-*.safetensors")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp)
+	defer a.removeTemp()
 	if err := weights.WriteSafetensors(temp, sd, metadata); err != nil {
 		return err
 	}
@@ -64,11 +64,25 @@ func (a *app) writeSafetensors(path string, sd *weights.StateDict, metadata map[
 	return err
 }
 
-// tempFile makes an empty file in the folder for such files and returns its path.
-func tempFile(pattern string) (string, error) {
+// tempFile makes an empty file in the folder for such files and returns its path. removeTemp removes it, and
+// so does an end by a second interrupt.
+func (a *app) tempFile(pattern string) (string, error) {
 	f, err := os.CreateTemp("", pattern)
 	if err != nil {
 		return "", err
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.temps = append(a.temps, f.Name())
 	return f.Name(), f.Close()
+}
+
+// removeTemp removes all temporary files.
+func (a *app) removeTemp() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, path := range a.temps {
+		os.Remove(path)
+	}
+	a.temps = nil
 }

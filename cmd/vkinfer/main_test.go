@@ -81,6 +81,28 @@ var checkpoint = sync.OnceValues(func() (string, error) {
 	return path, weights.WriteSafetensors(path, spec.Synth(1), nil)
 })
 
+// overflow makes weights that are fine by themselves but overflow float32 in the network's first layers.
+var overflow = sync.OnceValues(func() (string, error) {
+	from, err := checkpoint()
+	if err != nil {
+		return "", err
+	}
+	sd, err := weights.Open(from)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range []string{"bn1.weight", "blocks.0.0.bn1.weight", "blocks.0.0.bn2.weight"} {
+		t := sd.Get(name)
+		v := t.Float32s()
+		for i := range v {
+			v[i] *= 1e25
+		}
+		sd.Set(name, weights.FromFloat32s(t.Shape, v))
+	}
+	path := filepath.Join(filepath.Dir(from), "overflow.safetensors")
+	return path, weights.WriteSafetensors(path, sd, nil)
+})
+
 func madeUpWeights(t *testing.T) string {
 	t.Helper()
 	path, err := checkpoint()
@@ -90,14 +112,19 @@ func madeUpWeights(t *testing.T) string {
 	return path
 }
 
-// TestScripts runs testdata/script. $WEIGHTS names made-up weights of efficientnet_b1_pruned; the pictures
-// of writePictures are in pics; [device] says whether a Vulkan device is there.
+// TestScripts runs testdata/script. $WEIGHTS names made-up weights of efficientnet_b1_pruned, $OVERFLOW such
+// as overflow float32; other.safetensors holds another network; the pictures of writePictures are in pics; [device] says whether a Vulkan device is there.
 func TestScripts(t *testing.T) {
 	path := madeUpWeights(t)
+	tooLarge, err := overflow()
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("WEIGHTS", path)
+			e.Setenv("OVERFLOW", tooLarge)
 			e.Setenv("VKINFER_CACHE", filepath.Join(e.WorkDir, "cache"))
 			for _, name := range []string{"MESA_SHADER_CACHE_DIR", "VK_DRIVER_FILES", "VK_ICD_FILENAMES", "VK_LAYER_PATH", "VKINFER_LIBVULKAN", "LD_LIBRARY_PATH", "XDG_DATA_DIRS"} {
 				if v, ok := os.LookupEnv(name); ok {

@@ -11,12 +11,16 @@ import (
 	"strings"
 
 	"github.com/vkinfer/vkinfer"
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/table"
 	"github.com/vkinfer/vkinfer/netplan/models"
 	"github.com/vkinfer/vkinfer/weights"
 )
 
 // maxStdin bounds what is read from standard input into memory.
 const maxStdin = 1 << 30
+
+// maxTensor bounds the bytes of an input tensor that is made here.
+const maxTensor = 4 << 30
 
 // model finds the variant of that name.
 func model(name string) (*models.Spec, error) {
@@ -123,6 +127,14 @@ func (a *app) open(ctx context.Context, spec *models.Spec, sd *weights.StateDict
 	d := c.Device()
 	a.log.Debug("ready", "model", spec.Name, "device", d.Name, "driver", d.Driver, "precision", d.Precision, "classes", c.Classes(), "batch", d.MaxBatch)
 	return c, nil
+}
+
+// checkBatch refuses a batch whose tensor alone would fill the memory.
+func checkBatch(n, elements int) error {
+	if most := maxTensor / (4 * elements); n > max(most, 1) {
+		return usagef("a batch of %d images takes %s of input, want at most %d images", n, table.Bytes(4*int64(n)*int64(elements)), max(most, 1))
+	}
+	return nil
 }
 
 // closeInto closes c and keeps its error unless there is one already.

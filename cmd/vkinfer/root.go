@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,6 +28,9 @@ type app struct {
 
 	quiet, verbose bool
 	begun          bool // a subcommand has begun; errors before that are of usage
+
+	mu    sync.Mutex
+	temps []string // temporary files
 }
 
 // grace is how long a subcommand may take to notice that it was interrupted.
@@ -35,10 +40,10 @@ const grace = 5 * time.Second
 func run(args []string, in io.Reader, out, errOut *os.File) int {
 	// Writing to a closed pipe is then an error like others instead of the program's end.
 	signal.Ignore(syscall.SIGPIPE)
-	ctx, stop := interruptible()
-	defer stop()
 	a := &app{in: in, out: &pipeWriter{w: out}, outTTY: console.IsTerminal(out), console: console.New(errOut)}
 	a.log = slog.New(a.console.Handler(slog.LevelInfo))
+	ctx, stop := a.interruptible()
+	defer stop()
 	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetIn(in)
@@ -50,7 +55,7 @@ func run(args []string, in io.Reader, out, errOut *os.File) int {
 
 // interruptible returns a context that ends at the first interrupt or request to terminate. The second
 // one, or grace, ends the program.
-func interruptible() (context.Context, func()) {
+func (a *app) interruptible() (context.Context, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -68,7 +73,9 @@ func interruptible() (context.Context, func()) {
 		case <-done:
 			return
 		}
-		os.Stderr.WriteString("vkinfer: interrupted\n")
+		a.removeTemp()
+		a.console.StopProgress()
+		fmt.Fprintln(a.console, "vkinfer: interrupted")
 		os.Exit(exitInterrupted)
 	}()
 	return ctx, func() {

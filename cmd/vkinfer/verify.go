@@ -70,6 +70,9 @@ func (v *verifier) run(ctx context.Context, name string) error {
 	if v.net.imgSize > 0 {
 		size = v.net.imgSize
 	}
+	if err := checkBatch(v.net.batch, 3*size*size); err != nil {
+		return err
+	}
 	g, err := spec.Build(sd, size, size)
 	if err != nil {
 		return setup(err)
