@@ -200,7 +200,7 @@ func (b *bencher) device(ctx context.Context, spec *models.Spec, device, checkpo
 	if err != nil {
 		return nil, err
 	}
-	defer closeInto(&err, c)
+	defer b.closeNet(&err, c)
 	d, s := c.Device(), c.InputShape()
 	row.Device, row.Driver, row.Precision, row.Height, row.Width = d.Name, d.Driver, d.Precision, s.H, s.W
 	row.ArenaBytes, row.WeightsBytes, row.Dispatches = d.ArenaBytes, d.WeightsBytes, d.Dispatches

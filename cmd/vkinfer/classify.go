@@ -114,7 +114,7 @@ func (c *classifier) run(ctx context.Context, name string, args []string) (err e
 	if err != nil {
 		return err
 	}
-	defer closeInto(&err, cl)
+	defer c.closeNet(&err, cl)
 	return c.stream(ctx, cl, list, &first, items)
 }
 

@@ -137,10 +137,14 @@ func checkBatch(n, elements int) error {
 	return nil
 }
 
-// closeInto closes c and keeps its error unless there is one already.
-func closeInto(err *error, c io.Closer) {
+// closeNet closes c, keeps its error unless there is one already, and tells what the validation layers had to
+// say, if they were switched on (VKINFER_VALIDATION=1).
+func (a *app) closeNet(err *error, c *vkinfer.Classifier) {
 	if e := c.Close(); e != nil && *err == nil {
 		*err = e
+	}
+	for _, m := range c.Messages() {
+		a.log.Warn(m)
 	}
 }
 

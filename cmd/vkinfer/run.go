@@ -84,7 +84,7 @@ func (r *runner) run(ctx context.Context, name string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer closeInto(&err, c)
+	defer r.closeNet(&err, c)
 	var y []float32
 	if r.nodes == "" {
 		y, err = c.Run(ctx, x.Float32s(), n)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/table"
 	"github.com/vkinfer/vkinfer/gpu"
+	"github.com/vkinfer/vkinfer/netplan/graph"
 	"github.com/vkinfer/vkinfer/tests/conformance"
 	"github.com/vkinfer/vkinfer/weights"
 )
@@ -19,9 +20,10 @@ import (
 // verifier is the subcommand verify.
 type verifier struct {
 	*app
-	net     netFlags
-	replays int
-	format  string
+	net        netFlags
+	replays    int
+	format     string
+	validation bool
 }
 
 func verifyCommand(a *app) *cobra.Command {
@@ -48,6 +50,7 @@ The input is seeded noise; without --checkpoint so are the weights.`,
 	v.net.addBatch(cmd, 2, "images in the batch")
 	v.net.addSeed(cmd, "which noise, and which made-up weights")
 	numberFlag(cmd, &v.replays, "replays", "", 5, 0, 1<<20, "further runs, which must all give the same bits")
+	cmd.Flags().BoolVar(&v.validation, "validation", false, "switch the Vulkan validation layers on; what they complain about is a failure")
 	choiceFlag(cmd, &v.format, "output", "o", "form of the report", "text", "json")
 	return cmd
 }
@@ -77,36 +80,52 @@ func (v *verifier) run(ctx context.Context, name string) error {
 	if err != nil {
 		return setup(err)
 	}
-	dev, err := gpu.Open(gpu.Options{Device: v.net.device})
+	rep, complaints, err := v.compare(ctx, g)
 	if err != nil {
 		return err
 	}
-	defer dev.Close()
-	input := noise(uint64(v.net.seed), v.net.batch*g.InputShape().NumElements())
-	rep, err := conformance.Network(ctx, g, dev, input, v.net.batch, v.replays, func(stage string) { v.log.Info(spec.Name + ": " + stage) })
-	if err != nil {
-		return err
-	}
+	out := newVerifyJSON(rep, complaints)
 	if v.format == "json" {
-		err = table.JSON(v.out, newVerifyJSON(rep))
+		err = table.JSON(v.out, out)
 	} else {
-		err = v.text(rep, size)
+		err = v.text(rep, complaints, size)
 	}
 	if err != nil {
 		return err
 	}
-	if !rep.OK() {
-		return &failure{exitCheck, fmt.Errorf("verify: %s on %s: %d of %d values failed, %d different results in %d runs",
-			rep.Model, rep.Device, rep.Failed, len(rep.Rows), rep.Distinct, rep.Replays)}
+	if !out.OK {
+		return &failure{exitCheck, fmt.Errorf("verify: %s on %s: %d of %d values failed; %s; %d messages of the validation layers",
+			rep.Model, rep.Device, rep.Failed, len(rep.Rows), replays(rep), len(complaints))}
 	}
 	return nil
+}
+
+// compare runs the network on the device and the reference. It returns also what the validation layers had
+// to say.
+func (v *verifier) compare(ctx context.Context, g *graph.Graph) (*conformance.Report, []string, error) {
+	dev, err := gpu.Open(gpu.Options{Device: v.net.device, Validation: v.validation})
+	if err != nil {
+		return nil, nil, err
+	}
+	input := noise(uint64(v.net.seed), v.net.batch*g.InputShape().NumElements())
+	rep, err := conformance.Network(ctx, g, dev, input, v.net.batch, v.replays, func(stage string) { v.log.Info(g.Model + ": " + stage) })
+	if e := dev.Close(); err == nil {
+		err = e
+	}
+	complaints := []string{}
+	for _, m := range dev.Messages() { // after Close: objects never destroyed are told then
+		complaints = append(complaints, m.String())
+	}
+	return rep, complaints, err
 }
 
 // verifyJSON is a report for programs.
 type verifyJSON struct {
 	*conformance.Report
-	Rows []verifyRow `json:"rows"`
-	OK   bool        `json:"ok"`
+	Rows       []verifyRow `json:"rows"`
+	Complaints []string    `json:"validation_messages"`
+	OK         bool        `json:"ok"`
+	Build      buildJSON   `json:"vkinfer"`
 }
 
 // verifyRow is a row whose figures may be no numbers, which JSON cannot say: those are null.
@@ -129,8 +148,8 @@ func (f finite) MarshalJSON() ([]byte, error) {
 	return json.Marshal(float64(f))
 }
 
-func newVerifyJSON(rep *conformance.Report) verifyJSON {
-	out := verifyJSON{Report: rep, Rows: []verifyRow{}, OK: rep.OK()}
+func newVerifyJSON(rep *conformance.Report, complaints []string) verifyJSON {
+	out := verifyJSON{Report: rep, Rows: []verifyRow{}, Complaints: complaints, OK: rep.OK() && len(complaints) == 0, Build: build()}
 	for _, r := range rep.Rows {
 		out.Rows = append(out.Rows, verifyRow{r, finite(r.MaxError), finite(r.Got), finite(r.Want), finite(r.RelL2), finite(r.Centred), finite(r.Gate)})
 	}
@@ -147,7 +166,7 @@ func noise(seed uint64, n int) []float32 {
 	return out
 }
 
-func (v *verifier) text(rep *conformance.Report, size int) error {
+func (v *verifier) text(rep *conformance.Report, complaints []string, size int) error {
 	_, err := fmt.Fprintf(v.out, "%s, %s, batch %d of %dx%d, on %s (%s)\n\n", rep.Model, rep.Precision, rep.Batch, size, size, rep.Device, rep.Driver)
 	if err != nil {
 		return err
@@ -165,13 +184,26 @@ func (v *verifier) text(rep *conformance.Report, size int) error {
 	if err := t.Text(v.out); err != nil {
 		return err
 	}
+	for _, m := range complaints {
+		if _, err := fmt.Fprintf(v.out, "\n%s\n", m); err != nil {
+			return err
+		}
+	}
 	verdict := "ok"
-	if !rep.OK() {
+	if !rep.OK() || len(complaints) > 0 {
 		verdict = "FAILED"
 	}
-	_, err = fmt.Fprintf(v.out, "\n%s: %d of %d values within their bounds (nearest to its own: %s, relative L2 %.2e of at most %.0e); %d different results in %d runs\n",
-		verdict, len(rep.Rows)-rep.Failed, len(rep.Rows), worst.Node, worst.RelL2, worst.Gate, rep.Distinct, rep.Replays)
+	_, err = fmt.Fprintf(v.out, "\n%s: %d of %d values within their bounds (nearest to its own: %s, relative L2 %.2e of at most %.1e); %s\n",
+		verdict, len(rep.Rows)-rep.Failed, len(rep.Rows), worst.Node, worst.RelL2, worst.Gate, replays(rep))
 	return err
+}
+
+// replays says what came of the further runs.
+func replays(rep *conformance.Report) string {
+	if rep.Distinct > 1 {
+		return fmt.Sprintf("%d different results in %d runs", rep.Distinct, rep.Replays)
+	}
+	return fmt.Sprintf("the same bits in %d further runs", rep.Replays)
 }
 
 func join(v []int, by string) string {
