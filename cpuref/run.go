@@ -35,6 +35,9 @@ func Trace[T Float](ctx context.Context, g *graph.Graph, input []T, n int, opts 
 	if n < 1 {
 		return nil, fmt.Errorf("cpuref: %s: batch of %d images, want at least 1", g.Model, n)
 	}
+	if in := g.Inputs(); len(in) > 1 {
+		return nil, fmt.Errorf("cpuref: %s: a fragment with %d inputs, want one; Eval computes its nodes one by one", g.Model, len(in))
+	}
 	if want := n * g.InputShape().NumElements(); len(input) != want {
 		return nil, fmt.Errorf("cpuref: %s: input has %d elements, want %d for %d images of %v", g.Model, len(input), want, n, g.InputShape())
 	}

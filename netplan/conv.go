@@ -29,7 +29,7 @@ func (l *lowering) conv(n *graph.Node, op *graph.Conv) error {
 			return l.convPool(n, op, in)
 		}
 		return l.conv1x1(n, op, in)
-	case op.Groups == 1 && in.ID == l.g.Input && in.Shape.C == 3 && !op.Gate && !op.Residual && !op.Pool:
+	case op.Groups == 1 && l.plan.Tensors[l.tensorOf[in.ID]].Layout == NCHW && in.Shape.C == 3 && !op.Gate && !op.Residual && !op.Pool:
 		return l.convStem(n, op, in)
 	}
 	return fmt.Errorf("no kernel for a convolution %s of %d channels", graph.Attrs(op), in.Shape.C)

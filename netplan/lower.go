@@ -11,10 +11,17 @@ import (
 type Options struct {
 	// KeepAll gives every tensor its own place in the arena, so that all can be read after a run.
 	KeepAll bool
+	// Guard keeps at least so many bytes per image free before and after every tensor. With KeepAll nothing
+	// may ever write there, which gpu's Trace checks.
+	Guard int64
 }
 
 // Lower turns a fused graph into a plan for a device. Errors name the node that has no kernel, or the
 // limit of the device that the network exceeds even for one image.
+//
+// A graph with inner inputs (graph.Input.Inner) is lowered like the part of a network that it is: those
+// inputs have the layout that the network's values have. So tests run one layer alone, with the very
+// dispatches it gets in a network.
 func Lower(g *graph.Graph, caps Caps, opts Options) (*Plan, error) {
 	l := &lowering{g: g, caps: caps, tensorOf: map[graph.ID]int{}, plan: &Plan{
 		Model: g.Model, Precision: "float32", Input: g.InputShape(), Classes: g.OutputShape().C,
@@ -29,8 +36,11 @@ func Lower(g *graph.Graph, caps Caps, opts Options) (*Plan, error) {
 	}
 	p := l.plan
 	p.InputTensor, p.OutputTensor = l.tensorOf[g.Input], l.tensorOf[g.Output]
+	for _, id := range g.Inputs()[1:] {
+		p.Feeds = append(p.Feeds, l.tensorOf[id])
+	}
 	setLifetimes(p)
-	placeTensors(p, opts.KeepAll)
+	placeTensors(p, opts)
 	setBarriers(p)
 	for _, d := range p.Dispatches {
 		p.MACs += d.MACs
@@ -71,7 +81,14 @@ func (l *lowering) checkLimits() error {
 func (l *lowering) node(n *graph.Node) error {
 	switch op := n.Op.(type) {
 	case *graph.Input:
-		l.tensorOf[n.ID] = l.tensor(n, NCHW)
+		layout := NCHW
+		switch {
+		case op.Inner && n.Shape.H*n.Shape.W == 1:
+			layout = Vector
+		case op.Inner:
+			layout = NHWC8
+		}
+		l.tensorOf[n.ID] = l.tensor(n, layout)
 		return nil
 	case *graph.Conv:
 		return l.conv(n, op)

@@ -23,13 +23,15 @@ func setLifetimes(p *Plan) {
 			}
 		}
 	}
-	p.Tensors[p.InputTensor].First = -1
+	for _, i := range p.InputTensors() {
+		p.Tensors[i].First = -1
+	}
 	p.Tensors[p.OutputTensor].Last = len(p.Dispatches)
 }
 
 // placeTensors gives every tensor its offset: the largest first, each at the lowest place that is free
-// while it lives. With keepAll all live for ever.
-func placeTensors(p *Plan, keepAll bool) {
+// while it lives. With opts.KeepAll all live for ever; opts.Guard keeps them apart.
+func placeTensors(p *Plan, opts Options) {
 	order := make([]int, len(p.Tensors))
 	for i := range order {
 		order[i] = i
@@ -38,20 +40,20 @@ func placeTensors(p *Plan, keepAll bool) {
 	var placed []int
 	for _, i := range order {
 		t := &p.Tensors[i]
-		t.Offset = 0
+		t.Offset = alignUp(opts.Guard, arenaAlign)
 		for _, j := range placed { // in order of offset
 			o := &p.Tensors[j]
-			if !keepAll && (t.Last < o.First || o.Last < t.First) {
+			if !opts.KeepAll && (t.Last < o.First || o.Last < t.First) {
 				continue
 			}
-			if o.Offset-t.Offset >= t.Stride {
+			if o.Offset-t.Offset >= t.Stride+opts.Guard {
 				break
 			}
-			t.Offset = max(t.Offset, alignUp(o.Offset+o.Stride, arenaAlign))
+			t.Offset = max(t.Offset, alignUp(o.Offset+o.Stride+opts.Guard, arenaAlign))
 		}
 		at, _ := slices.BinarySearchFunc(placed, t.Offset, func(j int, off int64) int { return cmp.Compare(p.Tensors[j].Offset, off) })
 		placed = slices.Insert(placed, at, i)
-		p.ArenaBytes = max(p.ArenaBytes, alignUp(t.Offset+t.Stride, arenaAlign))
+		p.ArenaBytes = max(p.ArenaBytes, alignUp(t.Offset+t.Stride+opts.Guard, arenaAlign))
 	}
 }
 

@@ -18,12 +18,27 @@ type Plan struct {
 	Weights    []byte // packed constants, little-endian; bindings refer to it by offset
 	ArenaBytes int64  // per image
 
-	InputTensor  int // index into Tensors
+	InputTensor  int   // index into Tensors
+	Feeds        []int // tensors of the further inputs of a fragment; none for a network
 	OutputTensor int
 	MaxBatch     int // the largest batch the device's limits allow in one submit
 
 	MACs  int64 // multiply-adds per image
 	Bytes int64 // bytes moved per image by all dispatches, weights not counted
+}
+
+// InputTensors returns the indexes of all tensors that are given from outside, in the order in which a run
+// takes them.
+func (p *Plan) InputTensors() []int { return append([]int{p.InputTensor}, p.Feeds...) }
+
+// InputElements is the number of values a run takes per image: all inputs', one input after the other,
+// each in NCHW order without padding.
+func (p *Plan) InputElements() int {
+	n := 0
+	for _, i := range p.InputTensors() {
+		n += p.Tensors[i].Shape.NumElements()
+	}
+	return n
 }
 
 // Layout is how a tensor's elements are ordered in memory.

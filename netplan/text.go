@@ -111,7 +111,10 @@ func (p *Plan) WriteJSON(w io.Writer) error {
 func (p *Plan) WriteDOT(w io.Writer) error {
 	var sb strings.Builder
 	fmt.Fprintf(&sb, "digraph %q {\n  rankdir=TB;\n  node [shape=box, fontname=\"sans-serif\", fontsize=10];\n  input [shape=ellipse];\n  output [shape=ellipse];\n", p.Model)
-	writer := map[int]string{p.InputTensor: "input"}
+	writer := map[int]string{}
+	for _, t := range p.InputTensors() {
+		writer[t] = "input"
+	}
 	for i, d := range p.Dispatches {
 		id := fmt.Sprintf("d%d", i)
 		fmt.Fprintf(&sb, "  %s [label=%q];\n", id, fmt.Sprintf("%d %s\n%s\n%.2f M multiply-adds, %.2f MB", i, d.Node, d.Kernel, float64(d.MACs)/1e6, float64(d.Bytes)/1e6))

@@ -51,7 +51,7 @@ type Node struct {
 type Graph struct {
 	Model  string
 	Nodes  []*Node // topologically ordered: inputs precede their users
-	Input  ID      // the only OpInput
+	Input  ID      // the picture; of a fragment, its first input
 	Output ID
 }
 
@@ -96,6 +96,17 @@ func (g *Graph) NumParams() int64 {
 	return sum
 }
 
+// Inputs returns the IDs of the input nodes in order: one, unless the graph is a fragment.
+func (g *Graph) Inputs() []ID {
+	var ids []ID
+	for _, n := range g.Nodes {
+		if _, ok := n.Op.(*Input); ok {
+			ids = append(ids, n.ID)
+		}
+	}
+	return ids
+}
+
 // Users returns, for every node, the IDs of the nodes that read it, in order.
 func (g *Graph) Users() [][]ID {
 	users := make([][]ID, len(g.Nodes))
@@ -108,7 +119,7 @@ func (g *Graph) Users() [][]ID {
 }
 
 // Check verifies that the graph is well formed: IDs in order, inputs before users, shapes as
-// inferred, parameters of the right size, unique names, one input, an output that exists.
+// inferred, parameters of the right size, unique names, one picture or inner inputs, an output that exists.
 func (g *Graph) Check() error {
 	names := map[string]bool{}
 	inputs := 0
@@ -137,7 +148,7 @@ func (g *Graph) Check() error {
 		if in, ok := n.Op.(*Input); ok {
 			inputs++
 			shape = in.Shape
-			if n.ID != g.Input {
+			if n.ID != g.Input && !in.Inner {
 				return bad("is an input but not the graph's")
 			}
 		}
@@ -148,8 +159,8 @@ func (g *Graph) Check() error {
 			return bad("%v", err)
 		}
 	}
-	if inputs != 1 {
-		return fmt.Errorf("graph: %s: %d inputs, want 1", g.Model, inputs)
+	if inputs == 0 || g.Input != g.Inputs()[0] {
+		return fmt.Errorf("graph: %s: %d inputs, want 1, the graph's, or several inner ones after it", g.Model, inputs)
 	}
 	if g.Output < 0 || int(g.Output) >= len(g.Nodes) {
 		return fmt.Errorf("graph: %s: output %d is not a node", g.Model, g.Output)
@@ -205,7 +216,7 @@ func (b *Builder) AddYielding(name, yields string, op Op, inputs ...ID) ID {
 		return -1
 	}
 	id := ID(len(b.g.Nodes))
-	if _, ok := op.(*Input); ok {
+	if in, ok := op.(*Input); ok && (b.g.Input < 0 || !in.Inner) {
 		b.g.Input = id
 	}
 	b.g.Nodes = append(b.g.Nodes, &Node{ID: id, Name: name, Yields: yields, Op: op, Inputs: inputs, Shape: shape})

@@ -118,9 +118,9 @@ func TestInfer(t *testing.T) {
 		want string // of the error; "" for none
 		out  Shape
 	}{
-		{"input", &Input{Shape{3, 2, 1}}, nil, "", Shape{3, 2, 1}},
-		{"input with input", &Input{Shape{3, 2, 1}}, []Shape{m}, "takes no inputs", Shape{}},
-		{"input of nothing", &Input{Shape{3, 0, 1}}, nil, "positive", Shape{}},
+		{"input", &Input{Shape: Shape{3, 2, 1}}, nil, "", Shape{3, 2, 1}},
+		{"input with input", &Input{Shape: Shape{3, 2, 1}}, []Shape{m}, "takes no inputs", Shape{}},
+		{"input of nothing", &Input{Shape: Shape{3, 0, 1}}, nil, "positive", Shape{}},
 		{"conv", dense(func(*Conv) {}), []Shape{m}, "", Shape{6, 3, 3}},
 		{"conv stride", dense(func(c *Conv) { c.Stride = 2 }), []Shape{m}, "", Shape{6, 2, 2}},
 		{"conv pool", dense(func(c *Conv) { c.Pool = true }), []Shape{m}, "", Shape{6, 1, 1}},

@@ -2,13 +2,22 @@ package graph
 
 import "fmt"
 
-// Input is the picture: planes R, G, B after normalisation.
-type Input struct{ Shape Shape }
+// Input is what comes from outside: the picture (planes R, G, B after normalisation), or a value of a
+// larger network of which the graph is a fragment, as when one layer runs by itself.
+type Input struct {
+	Shape Shape
+	Inner bool // a value from within a network, not a picture
+}
 
 // Kind returns "input".
 func (*Input) Kind() string { return "input" }
 
-func (*Input) attrs() string { return "" }
+func (op *Input) attrs() string {
+	if op.Inner {
+		return "inner"
+	}
+	return ""
+}
 
 func (op *Input) infer(in []Shape) (Shape, error) {
 	if len(in) != 0 {
