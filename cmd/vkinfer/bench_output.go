@@ -118,7 +118,7 @@ func (o *benchWriter) markdown() error {
 			fmt.Fprintf(&sb, ", peak of the process %s", table.Bytes(last.PeakRSS))
 		}
 		fmt.Fprintf(&sb, "\n- work: %d dispatches per batch; per image %s multiply-adds, %s moved\n", r.Dispatches, table.Thousands(r.MACs), table.Bytes(r.Bytes))
-		fmt.Fprintf(&sb, "- vkinfer %s %s, %s, %s\n", r.Version, r.Commit, r.Go, r.Date)
+		fmt.Fprintf(&sb, "- %s, %s, %s\n", strings.TrimSpace("vkinfer "+r.Version+" "+r.Commit), r.Go, r.Date)
 	}
 	_, err := io.WriteString(o.w, sb.String())
 	return err

@@ -113,7 +113,8 @@ func madeUpWeights(t *testing.T) string {
 }
 
 // TestScripts runs testdata/script. $WEIGHTS names made-up weights of efficientnet_b1_pruned, $OVERFLOW such
-// as overflow float32; other.safetensors holds another network; the pictures of writePictures are in pics; [device] says whether a Vulkan device is there.
+// as overflow float32; other.safetensors holds another network, five.npy five
+// images of 40x33 pixels; the pictures of writePictures are in pics; [device] says whether a Vulkan device is there.
 func TestScripts(t *testing.T) {
 	path := madeUpWeights(t)
 	tooLarge, err := overflow()
@@ -139,6 +140,10 @@ func TestScripts(t *testing.T) {
 			other := weights.NewStateDict()
 			other.Set("fc.weight", weights.FromFloat32s([]int{2}, []float32{1, 2}))
 			if err := weights.WriteSafetensors(filepath.Join(e.WorkDir, "other.safetensors"), other, nil); err != nil {
+				return err
+			}
+			batch := weights.FromFloat32s([]int{5, 3, 40, 33}, noise(3, 5*3*40*33))
+			if err := weights.WriteNPY(filepath.Join(e.WorkDir, "five.npy"), batch); err != nil {
 				return err
 			}
 			return writePictures(filepath.Join(e.WorkDir, "pics"))
