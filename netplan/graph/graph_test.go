@@ -79,6 +79,20 @@ func TestBuilder(t *testing.T) {
 	}
 }
 
+// TestFragment: a part of a network has as many inputs as it needs.
+func TestFragment(t *testing.T) {
+	b := NewBuilder("fragment")
+	x := b.Add("map", &Input{Shape: Shape{4, 2, 2}, Inner: true})
+	gate := b.Add("gate", &Input{Shape: Shape{4, 1, 1}, Inner: true})
+	g, err := b.Graph(b.Add("scaled", &Scale{}, x, gate))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.Input != x || fmt.Sprint(g.Inputs()) != "[0 1]" || Attrs(g.Node(gate).Op) != "inner" {
+		t.Errorf("input %d, inputs %v, attributes %q", g.Input, g.Inputs(), Attrs(g.Node(gate).Op))
+	}
+}
+
 func TestBuilderErrors(t *testing.T) {
 	b := NewBuilder("bad")
 	x := b.Add("input", &Input{Shape: Shape{3, 4, 4}})
@@ -89,6 +103,18 @@ func TestBuilderErrors(t *testing.T) {
 	}
 	if _, err := b.Graph(x); err == nil || !strings.Contains(err.Error(), `bad: node "sum" reads node 17`) {
 		t.Errorf("error %v, want the first one", err)
+	}
+	b = NewBuilder("pictures")
+	b.Add("one", &Input{Shape: Shape{3, 4, 4}})
+	x = b.Add("two", &Input{Shape: Shape{3, 4, 4}})
+	if _, err := b.Graph(x); err == nil || !strings.Contains(err.Error(), `"one": is an input but not the graph's`) {
+		t.Errorf("error %v, want one that names the first picture", err)
+	}
+	b = NewBuilder("inner first")
+	b.Add("inner", &Input{Shape: Shape{3, 4, 4}, Inner: true})
+	x = b.Add("picture", &Input{Shape: Shape{3, 4, 4}})
+	if _, err := b.Graph(x); err == nil || !strings.Contains(err.Error(), "2 inputs, want 1") {
+		t.Errorf("error %v, want the order of inputs", err)
 	}
 	b = NewBuilder("twice")
 	x = b.Add("input", &Input{Shape: Shape{1, 1, 1}})
