@@ -1,7 +1,11 @@
 package gpu
 
 import (
+	"bytes"
 	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -132,10 +136,30 @@ func TestPipelinesAreShared(t *testing.T) {
 	}
 }
 
-// TestKernelsFitTheShader: the tests' own kernels are what their sources declare.
+// TestTestKernels: the tests' own kernels are what their sources declare.
 func TestTestKernels(t *testing.T) {
 	k, ok := testKernel("reduce")
 	if !ok || k.PushBytes != 12 || len(k.Spec) != 5 || len(k.Bindings) != 3 || k.Bindings[0] != (shaders.Binding{Name: "X"}) || !k.Bindings[2].Write {
 		t.Errorf("got %+v", k)
+	}
+}
+
+// TestTestKernelsAreCompiled compiles the sources anew; only one version of the compiler gives these bytes.
+func TestTestKernelsAreCompiled(t *testing.T) {
+	if out, err := exec.Command("glslangValidator", "--version").Output(); err != nil || !strings.Contains(string(out), ":12.0.0") {
+		t.Skipf("glslangValidator 12.0.0 is not here (%v)", err)
+	}
+	for _, name := range []string{"pack", "reduce"} {
+		out := filepath.Join(t.TempDir(), name)
+		if msg, err := exec.Command("glslangValidator", "--quiet", "--target-env", "vulkan1.1", "-o", out, "testdata/"+name+".comp").CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, msg)
+		}
+		want, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k, _ := testKernel(name); !bytes.Equal(k.Code, want) {
+			t.Errorf("testdata/%s.spv is not what the source compiles to; run testdata/compile.sh", name)
+		}
 	}
 }

@@ -27,13 +27,25 @@ func inSubprocess(t *testing.T, env []string, f func() error) {
 		}
 		os.Exit(0)
 	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.count=1", fmt.Sprintf("-test.short=%v", testing.Short()))
+	self := self()
+	cmd := exec.Command(self[0], append(self[1:], "-test.run=^"+strings.ReplaceAll(t.Name(), "/", "$/^")+"$", "-test.count=1",
+		fmt.Sprintf("-test.short=%v", testing.Short()))...)
 	cmd.Env = append(append(os.Environ(), env...), subprocess+"="+t.Name())
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 	t.Logf("%s", out)
+}
+
+// self is the command that started this process, without arguments: the program, or what starts it, such as
+// another dynamic linker (go test -exec).
+func self() []string {
+	b, _ := os.ReadFile("/proc/self/cmdline")
+	if all := strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00"); len(all) > len(os.Args) {
+		return all[:len(all)-len(os.Args)+1]
+	}
+	return os.Args[:1:1]
 }
 
 func wantError(err, is error, parts ...string) error {

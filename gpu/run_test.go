@@ -289,6 +289,35 @@ func TestCancelBeforeAndInTheQueue(t *testing.T) {
 	mustRun(t, e, x, 1)
 }
 
+// TestCallersTakeTurns: who came first runs first.
+func TestCallersTakeTurns(t *testing.T) {
+	e := testExecutor(t, open(t, Options{}), testPlan(testShape), ExecutorOptions{})
+	if err := e.take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const callers = 6
+	order := make(chan int, callers)
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			if err := e.take(t.Context()); err != nil {
+				t.Error(err)
+				return
+			}
+			order <- i
+			e.release()
+		})
+		time.Sleep(20 * time.Millisecond) // until it waits
+	}
+	e.release()
+	wg.Wait()
+	for i := range callers {
+		if got := <-order; got != i {
+			t.Errorf("caller %d came as number %d", got, i)
+		}
+	}
+}
+
 func TestClose(t *testing.T) {
 	d := open(t, Options{})
 	x := testInput(testShape, 1, 1)

@@ -103,11 +103,15 @@ func TestMessagesAreCapped(t *testing.T) {
 	if d.probed.atom <= 1 {
 		t.Skip("this device's atom is one byte")
 	}
-	for i := range 3000 { // the layer itself stops repeating a message, but not with other figures
+	for i := range 3000 {
 		_ = shimFlush(d.dev, handleOf(b.mem), int64(1+i), 3)
 	}
-	if n := len(d.Messages()); n > 1001 {
-		t.Errorf("%d messages were kept", n)
+	list := d.Messages()
+	if len(list) < 1000 { // newer layers stop repeating themselves
+		t.Skipf("the layer sent %d messages only", len(list))
+	}
+	if len(list) != 1001 || !strings.Contains(list[1000].Text, "more messages were dropped") {
+		t.Errorf("%d messages were kept, the last is %v; want 1000 and a count of the others", len(list), list[len(list)-1])
 	}
 }
 

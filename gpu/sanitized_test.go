@@ -1,0 +1,6 @@
+//go:build race || asan
+
+package gpu
+
+// sanitized says that memory use tells nothing.
+const sanitized = true
