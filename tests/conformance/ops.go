@@ -1,0 +1,384 @@
+package conformance
+
+import (
+	"context"
+	stderrors "errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/vkinfer/vkinfer/gpu"
+	"github.com/vkinfer/vkinfer/netplan"
+)
+
+// Candidate is a way in which the planner may lower a layer. A plan must be right with every one of them,
+// whichever the planner prefers on the device at hand.
+type Candidate struct {
+	Name      string
+	Precision string
+	Options   netplan.Options
+}
+
+// Candidates lists all of them. New kernels for the same layers, and new precisions, are new rows.
+func Candidates() []Candidate {
+	return []Candidate{{Name: "default", Precision: "float32"}}
+}
+
+// Batches are the batch sizes that every case runs with: one image, even and odd numbers, full and ragged
+// tiles of rows.
+func Batches() []int { return []int{1, 2, 3, 7, 8} }
+
+// OpOptions say what Ops runs; the zero value is everything, with large maps cut.
+type OpOptions struct {
+	Cases      []Case // nil for all
+	Modes      []Mode
+	Batches    []int // of at most 8 images
+	Candidates []Candidate
+	Full       bool // do not cut large maps
+	Seed       uint64
+
+	Progress func(done, total int, name string) // called before each case; may be nil
+	// Alter changes a plan before it runs: to show that the checks see faults.
+	Alter func(*netplan.Plan)
+}
+
+func (o OpOptions) complete() (OpOptions, error) {
+	var err error
+	if o.Cases == nil {
+		if o.Cases, err = Cases(); err != nil {
+			return o, err
+		}
+	}
+	if o.Modes == nil {
+		o.Modes = Modes()
+	}
+	if o.Batches == nil {
+		o.Batches = Batches()
+	}
+	if o.Candidates == nil {
+		o.Candidates = Candidates()
+	}
+	if o.Progress == nil {
+		o.Progress = func(int, int, string) {}
+	}
+	if slices.Min(o.Batches) < 1 || slices.Max(o.Batches) > images {
+		return o, fmt.Errorf("conformance: batches %v, want 1 to %d", o.Batches, images)
+	}
+	return o, nil
+}
+
+// OpRow is the verdict on one value of a case, over all batches.
+type OpRow struct {
+	Case      string `json:"case"`
+	Value     string `json:"value"` // "y", "y.sums" (of a depthwise convolution) or "se"; "" for what concerns all
+	Kernel    string `json:"kernel"`
+	Precision string `json:"precision"`
+	Candidate string `json:"candidate"`
+	Mode      Mode   `json:"mode"`
+	Seed      uint64 `json:"seed"`
+	Map       [3]int `json:"map"` // channels, rows, columns of the input as it was run
+	Batches   []int  `json:"batches"`
+	Elements  int    `json:"elements"`
+
+	MaxError Figure   `json:"max_error"`
+	Bound    Figure   `json:"bound"` // on the element whose error came nearest to its own
+	Ratio    Figure   `json:"ratio"` // that error by that bound; at most 1
+	NMSE     Figure   `json:"nmse"`
+	Verdict  string   `json:"verdict"` // "ok" or what is wrong
+	Failure  *Failure `json:"failure,omitempty"`
+}
+
+// OK reports whether the value passed.
+func (r OpRow) OK() bool { return r.Verdict == "ok" }
+
+// Ops runs layers one by one on dev and judges every value that they write: every case, in every mode, with
+// every candidate, at every batch size. Tensors lie apart in an arena full of NaNs, with guards around
+// everything. What fails is in the rows; the error is for what ends the run: a lost device, or ctx.
+func Ops(ctx context.Context, dev *gpu.Device, opts OpOptions) ([]OpRow, error) {
+	o, err := opts.complete()
+	if err != nil {
+		return nil, err
+	}
+	var rows []OpRow
+	total, done := len(o.Cases)*len(o.Modes)*len(o.Candidates), 0
+	for _, c := range o.Cases {
+		for _, mode := range o.Modes {
+			pr, err := newProblem(c, mode, o.Full, o.Seed)
+			if err != nil {
+				return rows, err
+			}
+			for _, cand := range o.Candidates {
+				o.Progress(done, total, c.Name+" "+string(mode))
+				done++
+				run := &opRun{problem: pr, cand: cand, opts: o}
+				err := run.run(ctx, dev)
+				rows = append(rows, run.rows()...)
+				if ctx.Err() != nil || stderrors.Is(err, gpu.ErrDeviceLost) || stderrors.Is(err, gpu.ErrClosed) {
+					return rows, err
+				}
+			}
+		}
+	}
+	return rows, nil
+}
+
+// opRun is one case in one mode with one candidate.
+type opRun struct {
+	*problem
+	cand Candidate
+	opts OpOptions
+
+	plan    *netplan.Plan
+	values  []*opValue
+	broken  *Failure          // what concerns no single value
+	earlier [images][]float32 // what image i gave in an earlier batch, all values
+}
+
+// opValue is a value that is judged.
+type opValue struct {
+	name, kernel string
+	measure
+	failure *Failure
+}
+
+// guard is how many bytes per image lie around every tensor.
+const guard = 1024
+
+func (r *opRun) run(ctx context.Context, dev *gpu.Device) error {
+	options := r.cand.Options
+	options.KeepAll, options.Guard = true, guard
+	var err error
+	if r.plan, err = netplan.Lower(r.graph, dev.Caps(), options); err != nil {
+		return r.fail(0, err)
+	}
+	if r.opts.Alter != nil {
+		r.opts.Alter(r.plan)
+	}
+	if err := CheckPlan(r.plan); err != nil {
+		return r.fail(0, err)
+	}
+	exec, err := gpu.NewExecutor(dev, r.plan, gpu.ExecutorOptions{MaxBatch: slices.Max(r.opts.Batches), Poison: true, Guards: true})
+	if err != nil {
+		return r.fail(0, err)
+	}
+	defer exec.Close()
+	first := 0
+	for _, n := range r.opts.Batches {
+		if n > exec.MaxBatch() {
+			r.fail(n, fmt.Errorf("conformance: the device has memory for %d images only", exec.MaxBatch()))
+			continue
+		}
+		if err := r.batch(ctx, exec, n, first); err != nil {
+			return r.fail(n, err)
+		}
+		first += n // so that batches are made of different images, in different slots
+	}
+	return nil
+}
+
+// fail notes what went wrong with the case as a whole.
+func (r *opRun) fail(n int, err error) error {
+	if r.broken == nil {
+		r.broken = &Failure{Batch: n, What: err.Error()}
+	}
+	return err
+}
+
+// batch runs images first, first+1, … and judges what they gave.
+func (r *opRun) batch(ctx context.Context, exec *gpu.Executor, n, first int) error {
+	image := func(slot int) int { return (first + slot) % images }
+	var input []float32
+	for slot := range n {
+		input = append(input, r.input(image(slot))...)
+	}
+	trace, err := exec.Trace(ctx, input, n)
+	if err != nil {
+		return err
+	}
+	byName := map[string]gpu.TraceValue{}
+	for _, t := range trace {
+		byName[t.Name] = t
+	}
+	if f := r.inputsChanged(byName, n, image); f != nil && r.broken == nil {
+		r.broken = f
+	}
+	for _, t := range trace {
+		if slices.Contains([]string{nodeX, nodeGate, nodeResidual}, t.Name) {
+			continue
+		}
+		f := r.judge(t, byName, n, image)
+		if f == nil && t.NotZero > 0 {
+			f = &Failure{Batch: n, What: fmt.Sprintf("%d padding lanes are not zero", t.NotZero)}
+		}
+		if v := r.value(t); f != nil && v.failure == nil {
+			v.failure = f
+		}
+	}
+	if f := r.sameBits(trace, n, image); f != nil && r.broken == nil {
+		r.broken = f
+	}
+	return nil
+}
+
+// value returns what is collected about t.
+func (r *opRun) value(t gpu.TraceValue) *opValue {
+	for _, v := range r.values {
+		if v.name == t.Name {
+			return v
+		}
+	}
+	v := &opValue{name: t.Name, kernel: t.Kernel}
+	r.values = append(r.values, v)
+	return v
+}
+
+// judge compares a value with what it must be.
+func (r *opRun) judge(t gpu.TraceValue, all map[string]gpu.TraceValue, n int, image func(int) int) *Failure {
+	m := &r.value(t).measure
+	switch {
+	case t.Name == nodeY:
+		return m.add(t.Shape, t.Data, n, func(i int) bounded { return r.y[image(i)] })
+	case t.Name == nodeSE && r.mode == Exact:
+		return m.add(t.Shape, t.Data, n, func(i int) bounded { return r.gates[image(i)] })
+	case t.Name == nodeSE:
+		// Each kernel is judged by itself: the gates by the sums that the depthwise kernel wrote.
+		sums := all[nodeY+".sums"]
+		per := sums.Shape.NumElements()
+		return m.add(t.Shape, t.Data, n, func(i int) bounded {
+			return boundedSE(r.c, float64s(sums.Data[i*per:][:per]), r.layer.out.H*r.layer.out.W, r.p)
+		})
+	case t.Name == nodeY+".sums":
+		return r.judgeSums(m, t, all[nodeY], n)
+	}
+	return &Failure{Batch: n, What: fmt.Sprintf("conformance: nothing is known of value %s", t.Name)}
+}
+
+// judgeSums compares the tiles' sums, added up, with the sum of the map that the kernel stored: which pixels
+// make a tile is the kernel's own business.
+func (r *opRun) judgeSums(m *measure, t, y gpu.TraceValue, n int) *Failure {
+	tiles, pixels := t.Shape.H, y.Shape.H*y.Shape.W
+	if len(y.Data) != n*y.Shape.NumElements() {
+		return &Failure{Batch: n, What: "there is no map to compare with"}
+	}
+	totals := make([]float32, n*t.Shape.C)
+	want := make([]bounded, n)
+	for i := range n {
+		want[i] = newBounded(t.Shape.C)
+		for c := range t.Shape.C {
+			var total, sum, size float64
+			for _, v := range t.Data[(i*t.Shape.C+c)*tiles:][:tiles] {
+				total += float64(v)
+			}
+			for _, v := range y.Data[(i*t.Shape.C+c)*pixels:][:pixels] {
+				sum += float64(v)
+				size += math.Abs(float64(v))
+			}
+			totals[i*t.Shape.C+c] = float32(total)
+			want[i].value[c] = sum
+			if r.mode == Real {
+				want[i].bound[c] = gamma(pixels)*size + tiny
+			}
+		}
+	}
+	s := t.Shape
+	s.H = 1
+	return m.add(s, totals, n, func(i int) bounded { return want[i] })
+}
+
+// inputsChanged looks whether the inputs are still those that were given.
+func (r *opRun) inputsChanged(all map[string]gpu.TraceValue, n int, image func(int) int) *Failure {
+	for name, parts := range map[string]*[images][]float64{nodeX: &r.x, nodeGate: &r.gate, nodeResidual: &r.residual} {
+		t, ok := all[name]
+		if !ok {
+			continue
+		}
+		for i := range n {
+			want := parts[image(i)]
+			for j, v := range want {
+				if got := t.Data[i*len(want)+j]; float64(got) != v {
+					return &Failure{Batch: n, What: fmt.Sprintf("input %s of image %d changed: element %d is %v, was %v", name, i, j, got, v)}
+				}
+			}
+		}
+		if t.NotZero > 0 {
+			return &Failure{Batch: n, What: fmt.Sprintf("input %s changed: %d padding lanes are not zero", name, t.NotZero)}
+		}
+	}
+	return nil
+}
+
+// sameBits looks whether every image gave what it gave in an earlier batch.
+func (r *opRun) sameBits(trace []gpu.TraceValue, n int, image func(int) int) *Failure {
+	for slot := range n {
+		var all []float32
+		for _, t := range trace {
+			per := t.Shape.NumElements()
+			all = append(all, t.Data[slot*per:(slot+1)*per]...)
+		}
+		i := image(slot)
+		if r.earlier[i] == nil {
+			r.earlier[i] = all
+			continue
+		}
+		for j, v := range all {
+			if math.Float32bits(v) != math.Float32bits(r.earlier[i][j]) {
+				return &Failure{Batch: n, What: fmt.Sprintf("the image in slot %d has other bits than in an earlier batch: %v, was %v", slot, v, r.earlier[i][j])}
+			}
+		}
+	}
+	return nil
+}
+
+func float64s(v []float32) []float64 {
+	out := make([]float64, len(v))
+	for i, x := range v {
+		out[i] = float64(x)
+	}
+	return out
+}
+
+// rows returns the verdicts.
+func (r *opRun) rows() []OpRow {
+	in := r.layer.in
+	row := OpRow{Case: r.c.Name, Precision: r.cand.Precision, Candidate: r.cand.Name, Mode: r.mode, Seed: r.opts.Seed,
+		Map: [3]int{in.C, in.H, in.W}, Batches: r.opts.Batches, Verdict: "ok"}
+	var rows []OpRow
+	for _, v := range r.values {
+		v.row(&row)
+		row.Failure, row.Verdict = r.repro(v.failure), "ok"
+		if v.failure != nil {
+			row.Verdict = v.failure.What
+		}
+		rows = append(rows, row)
+	}
+	if r.broken != nil {
+		row.Value, row.Kernel, row.Elements, row.MaxError, row.Bound, row.Ratio, row.NMSE = "", "", 0, 0, 0, 0, 0
+		row.Verdict, row.Failure = r.broken.What, r.repro(r.broken)
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func (v *opValue) row(row *OpRow) {
+	row.Value, row.Kernel, row.Elements = v.name, v.kernel, v.elements
+	row.MaxError, row.Bound, row.Ratio, row.NMSE = Figure(v.maxError), Figure(v.bound), Figure(v.ratio), Figure(v.nmse())
+}
+
+// repro adds to a failure the command that runs it alone.
+func (r *opRun) repro(f *Failure) *Failure {
+	if f == nil {
+		return nil
+	}
+	var sb strings.Builder
+	fmt.Fprintf(&sb, "vkinfer verify --op %s --mode %s --seed %d", r.c.Name, r.mode, r.opts.Seed)
+	if r.cand.Name != "default" {
+		fmt.Fprintf(&sb, " --candidate %s", r.cand.Name)
+	}
+	if r.opts.Full {
+		sb.WriteString(" --full")
+	}
+	g := *f
+	g.Repro = sb.String()
+	return &g
+}

@@ -1,0 +1,320 @@
+package conformance
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/vkinfer/vkinfer/netplan/graph"
+)
+
+// Mode is how a case is computed and judged.
+type Mode string
+
+// The modes.
+const (
+	// Exact: inputs and weights are small integers and nothing activates, so that float32 holds every
+	// intermediate value exactly, whatever the order of summation. Results must be those of integer
+	// arithmetic to the last bit; there is no tolerance for an error of indexing or layout to hide in.
+	Exact Mode = "exact"
+	// Real: seeded real numbers and the network's own activations. Every element's error must be within
+	// a bound derived for that element (see bounds.go).
+	Real Mode = "real"
+)
+
+// Modes lists all modes.
+func Modes() []Mode { return []Mode{Exact, Real} }
+
+// images is how many different images a problem has; batches are made of them.
+const images = 8
+
+// problem is a case with numbers and the results they must give.
+type problem struct {
+	c     Case
+	layer layer
+	mode  Mode
+	graph *graph.Graph
+	p     params
+
+	x, gate, residual [images][]float64 // gate and residual are nil where the case has none
+	y                 [images]bounded   // what node y must be
+	gates             [images]bounded   // exact mode: what node se must be
+}
+
+// newProblem makes up a case's numbers, the same for the same seed on every machine.
+func newProblem(c Case, mode Mode, full bool, seed uint64) (*problem, error) {
+	in := c.In
+	if !full {
+		var err error
+		if in, err = c.cut(); err != nil {
+			return nil, err
+		}
+	}
+	h := fnv.New64a()
+	h.Write([]byte(c.Name + "/" + string(mode))) // never fails
+	pr := &problem{c: c, layer: c.layer(in), mode: mode, p: c.zeros()}
+	rng := rand.New(rand.NewPCG(seed, h.Sum64()))
+	act := c.Act
+	if mode == Exact {
+		act = graph.Identity
+		if err := pr.drawExact(rng); err != nil {
+			return nil, err
+		}
+	} else {
+		pr.drawReal(rng)
+	}
+	var err error
+	pr.graph, err = c.fragment(in, act, pr.p)
+	return pr, err
+}
+
+// shapes returns the sizes of the inputs: x, gate, residual; 0 for those the case lacks.
+func (pr *problem) sizes() (x, gate, residual int) {
+	if pr.c.Gate {
+		gate = pr.layer.in.C
+	}
+	if pr.c.Residual {
+		residual = pr.layer.out.NumElements()
+	}
+	return pr.layer.in.NumElements(), gate, residual
+}
+
+// input returns image i as an executor takes it: the values of all inputs, one after the other.
+func (pr *problem) input(i int) []float32 {
+	var out []float32
+	for _, part := range [][]float64{pr.x[i], pr.gate[i], pr.residual[i]} {
+		for _, v := range part {
+			out = append(out, float32(v))
+		}
+	}
+	return out
+}
+
+// fill returns n values of f; nil for none.
+func fill(n int, f func(i int) float64) []float64 {
+	if n == 0 {
+		return nil
+	}
+	v := make([]float64, n)
+	for i := range v {
+		v[i] = f(i)
+	}
+	return v
+}
+
+// largestExact is up to where float32 holds every integer; sums whose mean is taken stay far below, so that
+// the quotient's error of 2.5 ulp, which Vulkan allows, cannot turn one integer sum into another.
+const (
+	largestExact = 1 << 24
+	largestSum   = 1 << 20
+	largestGate  = 3
+)
+
+// magnitude returns the largest integers that inputs and weights may have, at most 31, so that no sum of a
+// case can leave the range in which float32 is exact.
+func (pr *problem) magnitude() (float64, error) {
+	terms, limit, pixels := float64(pr.layer.terms()), float64(largestExact), 1.0
+	if pr.c.Gate {
+		terms *= largestGate
+	}
+	if pr.c.Kind == "head" || pr.c.Reduced > 0 { // sums over the map
+		pixels = float64(pr.layer.out.H * pr.layer.out.W)
+	}
+	if pr.c.Kind == "head" {
+		limit = largestSum
+	}
+	for m := 31.0; m >= 1; m-- {
+		if pixels*(terms*m*m+m)+m <= limit { // products, bias, residual
+			return m, nil
+		}
+	}
+	return 0, fmt.Errorf("conformance: %s: sums of %.0f terms over %.0f pixels are not exact in float32", pr.c.Name, terms, pixels)
+}
+
+// drawExact draws integers and computes the results in integer arithmetic.
+func (pr *problem) drawExact(rng *rand.Rand) error {
+	m, err := pr.magnitude()
+	if err != nil {
+		return err
+	}
+	whole := func(int) float64 { return float64(rng.IntN(2*int(m)+1)) - m }
+	nx, ngate, nresidual := pr.sizes()
+	for i := range images {
+		pr.x[i] = fill(nx, whole)
+		pr.gate[i] = fill(ngate, func(int) float64 { return float64(rng.IntN(largestGate + 1)) })
+		pr.residual[i] = fill(nresidual, whole)
+	}
+	pr.p.w, pr.p.bias = fill(len(pr.p.w), whole), fill(len(pr.p.bias), whole)
+	w, bias := integers(pr.p.w), integers(pr.p.bias)
+	var sums [images][]int64 // over the map
+	eachImage(images, func(i int) { pr.y[i], sums[i] = pr.solveExact(i, w, bias) })
+	if pr.c.Reduced > 0 {
+		return pr.drawGates(rng, sums)
+	}
+	return nil
+}
+
+// solveExact computes image i, and every channel's sum over the map.
+func (pr *problem) solveExact(i int, w, bias []int64) (y bounded, sums []int64) {
+	x, l := integers(pr.x[i]), pr.layer
+	if pr.gate[i] != nil {
+		for j, g := range integers(pr.gate[i]) {
+			for k := range l.in.H * l.in.W {
+				x[j*l.in.H*l.in.W+k] *= g
+			}
+		}
+	}
+	sum, pixels := convolve(l, x, w), l.out.H*l.out.W
+	y, sums = newBounded(len(sum)), make([]int64, l.out.C)
+	for j, v := range sum {
+		v += bias[j/pixels]
+		if pr.residual[i] != nil {
+			v += int64(pr.residual[i][j])
+		}
+		y.value[j] = float64(v)
+		sums[j/pixels] += v
+	}
+	if pr.c.Kind != "head" {
+		return y, sums
+	}
+	mean := newBounded(l.out.C)
+	for o, s := range sums {
+		mean.value[o] = float64(s) / float64(pixels)
+		mean.bound[o] = 2.5 * u * math.Abs(mean.value[o])
+	}
+	return mean, sums
+}
+
+func integers(v []float64) []int64 {
+	out := make([]int64, len(v))
+	for i, x := range v {
+		out[i] = int64(x)
+	}
+	return out
+}
+
+// drawGates draws squeeze-and-excitation weights whose results are exact although the kernel divides and
+// activates: SiLU is the identity far above zero and zero far below, the sigmoid one and zero. Every bias is
+// put into the widest gap between the images' sums, and weights are scaled until the gap is wide enough, so
+// that each unit tells the images apart and no image is near its threshold. Gates are then ones and zeros,
+// about half of each, that follow from the sums by comparisons alone.
+func (pr *problem) drawGates(rng *rand.Rand, sums [images][]int64) error {
+	pixels := float64(pr.layer.out.H * pr.layer.out.W)
+	var means [images][]float64
+	for i := range images {
+		means[i] = fill(pr.c.Out, func(o int) float64 { return float64(sums[i][o]) / pixels })
+	}
+	var hidden [images][]float64
+	for i := range images {
+		hidden[i], pr.gates[i] = make([]float64, pr.c.Reduced), newBounded(pr.c.Out)
+	}
+	for r := range pr.c.Reduced {
+		z, err := threshold(rng, means, pr.p.reduceW[r*pr.c.Out:][:pr.c.Out], &pr.p.reduceB[r])
+		if err != nil {
+			return fmt.Errorf("conformance: %s: %w", pr.c.Name, err)
+		}
+		for i := range images {
+			hidden[i][r] = max(z[i], 0)
+		}
+	}
+	for o := range pr.c.Out {
+		z, err := threshold(rng, hidden, pr.p.expandW[o*pr.c.Reduced:][:pr.c.Reduced], &pr.p.expandB[o])
+		if err != nil {
+			return fmt.Errorf("conformance: %s: %w", pr.c.Name, err)
+		}
+		for i := range images {
+			if z[i] > 0 {
+				pr.gates[i].value[o] = 1
+			}
+		}
+	}
+	return nil
+}
+
+// threshold draws a unit's integer weights w, and its bias, such that w·x + bias is beyond ±256 for all
+// images and beyond a thousandth of Σ|w·x|, of which rounding may change a far smaller part. It returns
+// w·x + bias.
+func threshold(rng *rand.Rand, x [images][]float64, w []float64, bias *float64) (z [images]float64, err error) {
+	for range 50 {
+		for i := range w {
+			w[i] = float64(rng.IntN(7) - 3)
+		}
+		size := 0.0
+		for i := range images {
+			z[i] = 0
+			abs := 0.0
+			for j, v := range x[i] {
+				z[i] += w[j] * v
+				abs += math.Abs(w[j] * v)
+			}
+			size = max(size, abs)
+		}
+		sorted := slices.Sorted(slices.Values(z[:]))
+		at, gap := 0.0, 0.0
+		for i := 1; i < images; i++ {
+			if d := sorted[i] - sorted[i-1]; d > gap {
+				at, gap = sorted[i-1]+d/2, d
+			}
+		}
+		at = float64(float32(at))
+		if gap/2 <= size/1000 {
+			continue
+		}
+		scale := 1.0
+		for gap*scale < 2*257 {
+			scale *= 2
+		}
+		for j := range w {
+			w[j] *= scale
+		}
+		*bias = -at * scale
+		for i := range z {
+			z[i] = (z[i] - at) * scale
+		}
+		return z, nil
+	}
+	return z, fmt.Errorf("no weights tell the images apart")
+}
+
+// drawReal draws real numbers like those of a network and computes the results with their bounds.
+func (pr *problem) drawReal(rng *rand.Rand) {
+	c := pr.c
+	nx, ngate, nresidual := pr.sizes()
+	unit := func(int) float64 { return normal(rng) }
+	for i := range images {
+		pr.x[i] = fill(nx, unit)
+		pr.gate[i] = fill(ngate, func(int) float64 { return float64(rng.Float32()) })
+		pr.residual[i] = fill(nresidual, unit)
+	}
+	layer := func(n, outs int, spread float64) []float64 {
+		ins := n / max(outs, 1)
+		return fill(n, func(i int) float64 {
+			s := spread / math.Sqrt(float64(ins))
+			switch i / ins % 4 { // some channels reach far into the activation's tails
+			case 1:
+				s *= 4
+			case 2:
+				s /= 4
+			}
+			return float64(float32(s * normal(rng)))
+		})
+	}
+	pr.p = params{w: layer(len(pr.p.w), c.Out, 1), bias: fill(c.Out, unit),
+		reduceW: layer(len(pr.p.reduceW), c.Reduced, 6), reduceB: fill(c.Reduced, unit),
+		expandW: layer(len(pr.p.expandW), c.Out, 2), expandB: fill(len(pr.p.expandB), unit)}
+	eachImage(images, func(i int) {
+		pr.y[i] = boundedConv(c, pr.layer, pr.x[i], pr.gate[i], pr.residual[i], pr.p)
+	})
+}
+
+// normal returns a number that is about normally distributed (the sum of four even ones, Irwin and Hall):
+// additions and one multiplication, the same on every machine, rounded to float32.
+func normal(rng *rand.Rand) float64 {
+	sum := -2.0
+	for range 4 {
+		sum += rng.Float64()
+	}
+	return float64(float32(sum * 1.7320508))
+}

@@ -1,0 +1,48 @@
+package tests
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/vkinfer/vkinfer/tests/conformance"
+)
+
+// TestOps runs every layer shape of the networks by itself, in exact-integer and real-number mode, at every
+// batch size. With -short only every fifth case runs, with VKINFER_CONFORMANCE=full no map is cut.
+func TestOps(t *testing.T) {
+	dev := device(t)
+	cases, err := conformance.Cases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := conformance.OpOptions{Full: os.Getenv("VKINFER_CONFORMANCE") == "full"}
+	for i, c := range cases {
+		if testing.Short() && i%5 != 0 {
+			continue
+		}
+		t.Run(c.Name, func(t *testing.T) {
+			start := time.Now()
+			opts.Cases = []conformance.Case{c}
+			rows, err := conformance.Ops(t.Context(), dev, opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			values := 0
+			for _, r := range rows {
+				values += r.Elements
+				if !r.OK() {
+					t.Errorf("%s %s %s: %s", r.Mode, r.Kernel, r.Value, r.Verdict)
+					t.Logf("%s\n%s", r.Failure.Repro, r.Failure.TileMap)
+				}
+				if r.Mode == conformance.Real && r.Kernel != "" && r.Ratio == 0 && r.Elements > 1000 {
+					t.Errorf("%s: no error at all in %d values of real numbers: were they compared?", r.Value, r.Elements)
+				}
+			}
+			if values == 0 {
+				t.Error("nothing was compared")
+			}
+			t.Logf("%d values in %v", values, time.Since(start).Round(time.Millisecond))
+		})
+	}
+}
