@@ -13,7 +13,7 @@ TESTFLAGS ?=
 BUILDVCS := $(if $(shell git rev-parse HEAD 2>/dev/null),auto,false)
 
 # Mesa compiles slowly and caches well. One cache per driver, in here, so that tests leave no trace elsewhere.
-cache = MESA_SHADER_CACHE_DIR="$(CURDIR)/build/shader-cache/$(1)"
+cache = mkdir -p build/shader-cache/$(1) && MESA_SHADER_CACHE_DIR="$(CURDIR)/build/shader-cache/$(1)"
 
 # Packages whose tests reach a Vulkan driver, by way of the only package with cgo; and the others.
 reach = go list -f '{{.ImportPath}} {{join .Deps " "}} {{join .TestImports " "}} {{join .XTestImports " "}} ' ./...
