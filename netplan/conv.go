@@ -37,7 +37,10 @@ func (l *lowering) conv(n *graph.Node, op *graph.Conv) error {
 
 // convStem: shaders/conv_stem.comp.
 func (l *lowering) convStem(n *graph.Node, op *graph.Conv, in *graph.Node) error {
-	const lanes = 64
+	const (
+		lanes = 64
+		strip = 4 // output pixels a lane computes at once
+	)
 	out := l.tensor(n, NHWC8)
 	l.tensorOf[n.ID] = out
 	c := pad8(n.Shape.C)
@@ -48,17 +51,20 @@ func (l *lowering) convStem(n *graph.Node, op *graph.Conv, in *graph.Node) error
 		Push: []uint32{0, uint32(in.Shape.H), uint32(in.Shape.W), uint32(n.Shape.H), uint32(n.Shape.W),
 			uint32(py.Before), uint32(px.Before), uint32(c / 4)},
 		Bind:   []Binding{l.input(n, 0), l.packConv(op), l.packVector(op.Bias), {Tensor: out}},
-		Groups: [3]Groups{fixed(ceilDiv(n.Shape.H*n.Shape.W, lanes)), fixed(c / 8), perImage},
+		Groups: [3]Groups{fixed(ceilDiv(n.Shape.H*ceilDiv(n.Shape.W, strip), lanes)), fixed(c / 8), perImage},
 	})
 }
 
+// rowsPerLane is ROWS in shaders/conv1x1_tile.glsl.
+const rowsPerLane = 8
+
 // conv1x1: shaders/conv1x1.comp.
 func (l *lowering) conv1x1(n *graph.Node, op *graph.Conv, in *graph.Node) error {
-	const rowsPerLane = 4
 	out := l.tensor(n, NHWC8)
 	l.tensorOf[n.ID] = out
 	pixels := n.Shape.H * n.Shape.W
-	lanes := lanesFor(ceilDiv(pixels, rowsPerLane), 32, 64)
+	tiles := ceilDiv(pixels, rowsPerLane)
+	lanes := lanesFor(tiles, 32, 64)
 	x := l.input(n, 0)
 	gate, residual := x, x
 	if op.Gate {
@@ -73,20 +79,19 @@ func (l *lowering) conv1x1(n *graph.Node, op *graph.Conv, in *graph.Node) error 
 		Spec:   []uint32{uint32(lanes), 1, 1, actCode(op.Act), specBool(op.Gate), specBool(op.Residual)},
 		Push:   []uint32{0, uint32(pixels), uint32(pad8(in.Shape.C) / 4), uint32(cout / 4)},
 		Bind:   []Binding{x, l.packMatrix(op.Weight), l.packVector(op.Bias), {Tensor: out}, gate, residual},
-		Groups: [3]Groups{{PerImage: pixels, Tile: rowsPerLane * lanes}, fixed(cout / 8), one},
+		Groups: [3]Groups{{PerImage: tiles, Tile: lanes}, fixed(cout / 8), one},
 	})
 }
 
 // convPool: shaders/conv1x1_pool.comp.
 func (l *lowering) convPool(n *graph.Node, op *graph.Conv, in *graph.Node) error {
-	const rowsPerLane = 4
 	if op.Gate || op.Residual {
 		return fmt.Errorf("no kernel for a pooled convolution with a gate or a residual")
 	}
 	out := l.tensor(n, Vector)
 	l.tensorOf[n.ID] = out
 	pixels := in.Shape.H * in.Shape.W
-	lanes := lanesFor(ceilDiv(pixels, rowsPerLane), 16, 64)
+	lanes := lanesFor(ceilDiv(pixels, rowsPerLane), 8, 64)
 	cout := pad8(n.Shape.C)
 	return l.dispatch(n, Dispatch{
 		Kernel: "conv1x1_pool_f32",

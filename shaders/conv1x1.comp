@@ -1,7 +1,8 @@
 #version 450
 // A 1×1 convolution as a matrix product: x [batch·pixels][K] times w [K][N], NHWC8 in and out.
 // Prologue: the squeeze-and-excitation gate multiplies x. Epilogue: bias, activation, residual.
-// One lane computes four rows times eight columns. Groups: (ceil(batch·pixels / (4·lanes)), N/8, 1).
+// One lane computes eight rows of one image times eight columns.
+// Groups: (ceil(batch·ceil(pixels/8) / lanes), N/8, 1).
 #extension GL_GOOGLE_include_directive : require
 #include "activation.glsl"
 
@@ -27,22 +28,21 @@ layout(std430, binding = 5) readonly buffer R { vec4 residual[]; };   // [batch]
 #include "conv1x1_tile.glsl"
 
 void main() {
-  uint rows = p.batch * p.pixels;
-  uint row0 = gl_GlobalInvocationID.x * ROWS;
+  uint tiles = (p.pixels + ROWS - 1u) / ROWS;  // of one image: the rows of a lane belong to one
+  uint image = gl_GlobalInvocationID.x / tiles;
+  uint pixel0 = gl_GlobalInvocationID.x % tiles * ROWS;
   uint col4 = gl_WorkGroupID.y * 2u;
-  if (row0 >= rows) return;
-  uint rowAt[ROWS], gateAt[ROWS];
-  for (uint r = 0u; r < ROWS; r++) {
-    uint row = min(row0 + r, rows - 1u);  // the last tile reads its last row again and does not store it
-    rowAt[r] = row * p.k4;
-    gateAt[r] = GATE ? row / p.pixels * p.k4 : 0u;
-  }
+  if (image >= p.batch) return;
+  uint row0 = image * p.pixels;
+  uint rowAt[ROWS];
+  // The last tile of an image reads its last row again and does not store it.
+  for (uint r = 0u; r < ROWS; r++) rowAt[r] = (row0 + min(pixel0 + r, p.pixels - 1u)) * p.k4;
   vec4 acc[ROWS][2];
-  multiplyTile(rowAt, gateAt, p.k4, p.n4, col4, GATE, acc);
+  multiplyTile(rowAt, image * p.k4, p.k4, p.n4, col4, GATE, acc);
   vec4 b0 = bias[col4], b1 = bias[col4 + 1u];
   for (uint r = 0u; r < ROWS; r++) {
-    if (row0 + r >= rows) break;
-    uint at = (row0 + r) * p.n4 + col4;
+    if (pixel0 + r >= p.pixels) break;
+    uint at = (row0 + pixel0 + r) * p.n4 + col4;
     vec4 v0 = activate(acc[r][0] + b0, ACT), v1 = activate(acc[r][1] + b1, ACT);
     if (RESIDUAL) {
       v0 += residual[at];

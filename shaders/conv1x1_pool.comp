@@ -1,6 +1,6 @@
 #version 450
 // The head: a 1×1 convolution with bias and activation whose map is never stored, only its mean.
-// One workgroup computes eight columns of one image; lanes share its rows, four at a time, and their
+// One workgroup computes eight columns of one image; lanes share its rows, eight at a time, and their
 // sums are added in a fixed order. Groups: (N/8, batch, 1).
 #extension GL_GOOGLE_include_directive : require
 #include "activation.glsl"
@@ -34,13 +34,10 @@ void main() {
   vec4 b0 = bias[col4], b1 = bias[col4 + 1u];
   vec4 sum0 = vec4(0.0), sum1 = vec4(0.0);
   for (uint row0 = lane * ROWS; row0 < p.pixels; row0 += LANES * ROWS) {
-    uint rowAt[ROWS], gateAt[ROWS];
-    for (uint r = 0u; r < ROWS; r++) {
-      rowAt[r] = (image * p.pixels + min(row0 + r, p.pixels - 1u)) * p.k4;
-      gateAt[r] = 0u;
-    }
+    uint rowAt[ROWS];
+    for (uint r = 0u; r < ROWS; r++) rowAt[r] = (image * p.pixels + min(row0 + r, p.pixels - 1u)) * p.k4;
     vec4 acc[ROWS][2];
-    multiplyTile(rowAt, gateAt, p.k4, p.n4, col4, false, acc);
+    multiplyTile(rowAt, 0u, p.k4, p.n4, col4, false, acc);
     for (uint r = 0u; r < ROWS; r++) {
       if (row0 + r >= p.pixels) break;
       sum0 += activate(acc[r][0] + b0, ACT);

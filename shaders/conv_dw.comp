@@ -32,6 +32,7 @@ layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };         // [batch]
 layout(std430, binding = 4) writeonly buffer S { vec4 tileSums[]; };  // [batch][tiles][channels4]; y where POOL is off
 
 const uint STRIP = 4u;
+const uint WINDOW = (STRIP - 1u) * STRIDE + KERNEL;
 shared vec4 sums[LANES_Y][LANES_X];
 
 // strip computes one strip and returns the sum of what it stored.
@@ -45,12 +46,14 @@ vec4 strip(uint index, uint c4, uint image) {
     int iy = iy0 + int(ky);
     if (iy < 0 || iy >= int(p.height)) continue;
     uint rowAt = ((image * p.height + uint(iy)) * p.width) * p.channels4 + c4;
+    vec4 window[WINDOW];  // the strip's part of the row, read once for all taps
+    for (uint i = 0u; i < WINDOW; i++) {
+      int ix = ix0 + int(i);
+      window[i] = ix >= 0 && ix < int(p.width) ? x[rowAt + uint(ix) * p.channels4] : vec4(0.0);
+    }
     for (uint kx = 0u; kx < KERNEL; kx++) {
       vec4 wk = w[(ky * KERNEL + kx) * p.channels4 + c4];
-      for (uint i = 0u; i < STRIP; i++) {
-        int ix = ix0 + int(i * STRIDE + kx);
-        if (ix >= 0 && ix < int(p.width)) acc[i] += x[rowAt + uint(ix) * p.channels4] * wk;
-      }
+      for (uint i = 0u; i < STRIP; i++) acc[i] += window[i * STRIDE + kx] * wk;
     }
   }
   vec4 b = bias[c4], sum = vec4(0.0);

@@ -1,7 +1,7 @@
 #version 450
 // The stem: a dense K×K convolution of three planes (NCHW) into NHWC8, with bias and activation.
-// One lane computes eight channels of one output pixel; weights are uniform over the workgroup.
-// Groups: (ceil(OH·OW / lanes), N/8, batch).
+// One lane computes eight channels of STRIP output pixels in a row; weights are uniform over the workgroup.
+// Groups: (ceil(OH·ceil(OW/STRIP) / lanes), N/8, batch).
 #extension GL_GOOGLE_include_directive : require
 #include "activation.glsl"
 
@@ -23,31 +23,47 @@ layout(std430, binding = 1) readonly buffer W { vec4 w[]; };        // [KERNEL][
 layout(std430, binding = 2) readonly buffer B { vec4 bias[]; };     // [channels4]
 layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };       // [batch][outHeight][outWidth][channels4]
 
+const uint STRIP = 4u;
+const uint WINDOW = (STRIP - 1u) * STRIDE + KERNEL;
+
 void main() {
-  uint pixel = gl_GlobalInvocationID.x;
+  uint perRow = (p.outWidth + STRIP - 1u) / STRIP;
+  uint strip = gl_GlobalInvocationID.x;
   uint c4 = gl_WorkGroupID.y * 2u;
   uint image = gl_WorkGroupID.z;
-  if (pixel >= p.outHeight * p.outWidth) return;
-  int oy = int(pixel / p.outWidth), ox = int(pixel % p.outWidth);
-  int iy0 = oy * int(STRIDE) - int(p.padTop), ix0 = ox * int(STRIDE) - int(p.padLeft);
-  uint plane = p.height * p.width;
-  vec4 acc0 = vec4(0.0), acc1 = vec4(0.0);
+  if (strip >= p.outHeight * perRow) return;
+  uint oy = strip / perRow, ox0 = strip % perRow * STRIP;
+  int iy0 = int(oy * STRIDE) - int(p.padTop), ix0 = int(ox0 * STRIDE) - int(p.padLeft);
+  vec4 acc[STRIP][2];
+  for (uint i = 0u; i < STRIP; i++) {
+    acc[i][0] = vec4(0.0);
+    acc[i][1] = vec4(0.0);
+  }
   for (uint ky = 0u; ky < KERNEL; ky++) {
     int iy = iy0 + int(ky);
-    bool rowInside = iy >= 0 && iy < int(p.height);
-    for (uint kx = 0u; kx < KERNEL; kx++) {
-      int ix = ix0 + int(kx);
-      bool inside = rowInside && ix >= 0 && ix < int(p.width);
-      uint at = image * 3u * plane + (inside ? uint(iy) * p.width + uint(ix) : 0u);
-      uint wAt = (ky * KERNEL + kx) * 3u * p.channels4 + c4;
-      for (uint c = 0u; c < 3u; c++) {
-        float v = inside ? x[at + c * plane] : 0.0;
-        acc0 += v * w[wAt + c * p.channels4];
-        acc1 += v * w[wAt + c * p.channels4 + 1u];
+    if (iy < 0 || iy >= int(p.height)) continue;
+    for (uint c = 0u; c < 3u; c++) {
+      uint rowAt = ((image * 3u + c) * p.height + uint(iy)) * p.width;
+      float window[WINDOW];  // the strip's part of the row, read once for all taps
+      for (uint i = 0u; i < WINDOW; i++) {
+        int ix = ix0 + int(i);
+        window[i] = ix >= 0 && ix < int(p.width) ? x[rowAt + uint(ix)] : 0.0;
+      }
+      for (uint kx = 0u; kx < KERNEL; kx++) {
+        uint wAt = ((ky * KERNEL + kx) * 3u + c) * p.channels4 + c4;
+        vec4 w0 = w[wAt], w1 = w[wAt + 1u];
+        for (uint i = 0u; i < STRIP; i++) {
+          acc[i][0] += window[i * STRIDE + kx] * w0;
+          acc[i][1] += window[i * STRIDE + kx] * w1;
+        }
       }
     }
   }
-  uint out4 = (image * p.outHeight * p.outWidth + pixel) * p.channels4 + c4;
-  y[out4] = activate(acc0 + bias[c4], ACT);
-  y[out4 + 1u] = activate(acc1 + bias[c4 + 1u], ACT);
+  vec4 b0 = bias[c4], b1 = bias[c4 + 1u];
+  uint outAt = ((image * p.outHeight + oy) * p.outWidth + ox0) * p.channels4 + c4;
+  for (uint i = 0u; i < STRIP; i++) {
+    if (ox0 + i >= p.outWidth) break;
+    y[outAt + i * p.channels4] = activate(acc[i][0] + b0, ACT);
+    y[outAt + i * p.channels4 + 1u] = activate(acc[i][1] + b1, ACT);
+  }
 }

@@ -1,0 +1,181 @@
+package tests
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/vkinfer/vkinfer/netplan"
+	"github.com/vkinfer/vkinfer/netplan/preprocess"
+	"github.com/vkinfer/vkinfer/tests/oracle"
+	"github.com/vkinfer/vkinfer/weights"
+)
+
+// TestDeviceGoldenLogits runs every case of the oracle on the device.
+func TestDeviceGoldenLogits(t *testing.T) {
+	for _, c := range slices.Concat(oracle.TinyCases(t), oracle.Cases(t)) {
+		t.Run(c.Model+"/"+c.Name, func(t *testing.T) {
+			g := buildCase(t, c)
+			exec := executor(t, g, netplan.Options{}, c.N)
+			checkFloat32(t, runDevice(t, exec, c.Input(t), c.N), c.Logits(t), g.OutputShape().C)
+		})
+	}
+}
+
+// TestDeviceGoldenTrace compares every traced tensor that the device materialises.
+func TestDeviceGoldenTrace(t *testing.T) {
+	for _, c := range slices.Concat(oracle.TinyCases(t), oracle.Cases(t)) {
+		if len(c.Trace()) == 0 {
+			continue
+		}
+		t.Run(c.Model+"/"+c.Name, func(t *testing.T) {
+			g := buildCase(t, c)
+			exec := executor(t, g, netplan.Options{KeepAll: true}, c.N)
+			got, err := exec.Trace(t.Context(), c.Input(t), c.N)
+			if err != nil {
+				t.Fatal(err)
+			}
+			values := map[string][]float32{}
+			for _, v := range got {
+				values[v.Yields] = v.Data
+				if v.NotZero != 0 {
+					t.Errorf("%s: %d padding lanes are not zero", v.Name, v.NotZero)
+				}
+			}
+			compared, worst := 0, 0.0
+			for _, v := range c.Trace() {
+				for _, node := range v.Nodes() {
+					if data, ok := values[node]; ok {
+						compared++
+						e := oracle.RelL2(data, v.Values(t))
+						worst = max(worst, e)
+						if !(e <= oracle.Float32Block) {
+							t.Errorf("%s (%s): relative error %.3g, want at most %.0e", v.Name, node, e, oracle.Float32Block)
+						}
+					}
+				}
+			}
+			t.Logf("%d tensors compared, worst %.2e", compared, worst)
+			if 10*compared < 8*len(c.Trace()) { // the fused form materialises nearly all of them
+				t.Errorf("only %d of %d traced tensors were compared", compared, len(c.Trace()))
+			}
+		})
+	}
+}
+
+// TestDevicePictures classifies the oracle's pictures from their files.
+func TestDevicePictures(t *testing.T) {
+	spec := specOf(t, "efficientnet_b1_pruned")
+	g, err := spec.Build(open(t, filepath.Join(oracle.Dir(t), "checkpoints", "efficientnet_b1_pruned.pth")), 240, 240)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec := executor(t, g, netplan.Options{}, 1)
+	for _, p := range oracle.Pictures(t) {
+		t.Run(p.Name, func(t *testing.T) {
+			input := pictureInput(t, spec.Transform, oracle.Bytes(t, "pictures/"+p.Name))
+			got, want := runDevice(t, exec, input, 1), p.Logits(t, "b1")
+			if slices.Equal(input, p.Input(t, "b1")) {
+				checkFloat32(t, got, want, 1000)
+				return
+			}
+			t.Log("decoded with differences; only the best class is compared")
+			if g, w := oracle.ArgMax(got), oracle.ArgMax(want); g != w {
+				t.Errorf("best class %d, want %d", g, w)
+			}
+		})
+	}
+}
+
+func pictureInput(t testing.TB, tr preprocess.Transform, file []byte) []float32 {
+	t.Helper()
+	u8, err := tr.Picture(file, preprocess.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := make([]float32, len(u8))
+	tr.Tensor(u8, x)
+	return x
+}
+
+// TestDeviceTrained runs the network with really trained weights on its 200 labelled photographs. It is
+// judged by float64 logits (testdata/trained_b3.npy, see TestTrainedReference): of 15 classes' logits
+// float32 references are themselves off by as much as the gates allow.
+func TestDeviceTrained(t *testing.T) {
+	if testing.Short() {
+		t.Skip("200 pictures, with -short")
+	}
+	spec := specOf(t, "efficientnet_b3_pruned")
+	dir := filepath.Join(oracle.Dir(t), "trained")
+	g, err := spec.Build(open(t, filepath.Join(dir, "efficientnet_b3_pruned_cattle15_derived.pth")), 300, 300)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := weights.ReadNPY(filepath.Join("testdata", "trained_b3.npy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, classes := ref.Float64s(), 15
+	const batch = 8
+	exec := executor(t, g, netplan.Options{}, batch)
+	rows := trainedRows(t)
+	if len(rows)*classes != len(want) {
+		t.Fatalf("%d pictures, %d reference logits", len(rows), len(want))
+	}
+	right := 0
+	var worstPlain, worstCentred float64
+	for at := 0; at < len(rows); at += batch {
+		n := min(batch, len(rows)-at)
+		var input []float32
+		for _, r := range rows[at : at+n] {
+			data, err := os.ReadFile(filepath.Join(dir, "pictures", r.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			input = append(input, pictureInput(t, spec.Transform, data)...)
+		}
+		got := runDevice(t, exec, input, n)
+		for i, r := range rows[at : at+n] {
+			row := got[i*classes : (i+1)*classes]
+			if oracle.ArgMax(row) == r.class {
+				right++
+			}
+			plain, centred := oracle.LogitErrors(row, want[(at+i)*classes:(at+i+1)*classes], classes)
+			worstPlain, worstCentred = max(worstPlain, plain), max(worstCentred, centred)
+			if plain > oracle.Float32Logits || centred > oracle.Float32LogitsCentred {
+				t.Errorf("%s: relative error %.3g, centred %.3g", r.file, plain, centred)
+			}
+		}
+	}
+	t.Logf("%d of %d right, worst plain %.2e, centred %.2e", right, len(rows), worstPlain, worstCentred)
+	if right < 136 || right > 140 {
+		t.Errorf("%d right, want 138 ± 2", right)
+	}
+}
+
+type labelled struct {
+	file  string
+	class int
+}
+
+// trainedRows reads the photographs' names and classes.
+func trainedRows(t testing.TB) []labelled {
+	t.Helper()
+	var rows []labelled
+	sc := bufio.NewScanner(bytes.NewReader(oracle.Bytes(t, "trained/ref_b3_pruned_derived.tsv")))
+	sc.Scan() // the heading
+	for sc.Scan() {
+		f := strings.Split(sc.Text(), "\t")
+		class, err := strconv.Atoi(f[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, labelled{f[0], class})
+	}
+	return rows
+}
