@@ -322,7 +322,7 @@ func TestForeignNamesAreFound(t *testing.T) {
 		"URIs: http://deb" + ".debian.org/debian":  true,
 		"/" + "home/someone/src/x.comp":            true,
 		"/home/x, a name for tests":                false,
-		`#include "/` + `root/src/x.glsl"`:             true,
+		`#include "/` + `root/src/x.glsl"`:         true,
 		"see https://example.com/root/file":        false,
 		"$(CURDIR)/work/x, ./work/x, ~/work/x":     false,
 		"/usr/share/vulkan/icd.d/lvp_icd.json":     false,

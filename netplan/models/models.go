@@ -109,13 +109,13 @@ type UnknownError struct {
 func (e *UnknownError) Error() string {
 	msg := fmt.Sprintf("models: unknown model %q", e.Name)
 	if e.Nearest != "" {
-		msg += fmt.Sprintf(", did you mean %s?", e.Nearest)
+		msg += fmt.Sprintf(" (did you mean %s?)", e.Nearest)
 	}
 	names := make([]string, len(specs))
 	for i, s := range specs {
 		names[i] = s.Name
 	}
-	return msg + " Known are " + strings.Join(names, ", ")
+	return msg + "; known are " + strings.Join(names, ", ")
 }
 
 // Lookup returns the variant of that name. "timm/NAME" and "NAME.in1k", as model hubs write it, are
