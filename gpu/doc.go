@@ -24,7 +24,8 @@
 // Devices and Executors may be used by any number of goroutines, and several Devices may be open at
 // once, also on the same hardware. The queue of a Device is locked for the length of a submit only.
 // One Executor runs one batch at a time; callers wait in the order in which they came.
-// Close waits for work in flight.
+// Close waits for work in flight. The loader and the drivers, once loaded, stay loaded until the process
+// ends.
 //
 // # Environment
 //

@@ -16,7 +16,8 @@ const waitSlice = 5 * time.Millisecond
 
 // Run computes the logits of n images: input is n·C·H·W floats (NCHW, normalised), the result n·classes.
 // Of a fragment, which has several inputs or a map for its result, an image is the values of all inputs,
-// one after the other (netplan.Plan.InputElements), and the result is n·C·H·W of its output, NCHW. Batches larger than MaxBatch run in several submits. If ctx ends while the device works, Run returns
+// one after the other (netplan.Plan.InputElements), and the result is n·C·H·W of its output, NCHW.
+// Batches larger than MaxBatch run in several submits. If ctx ends while the device works, Run returns
 // its error at once and the next call waits for the device. Errors wrap ErrDeviceLost, ErrOutOfMemory,
 // ErrClosed or ErrCorrupt where one of them is the cause.
 func (e *Executor) Run(ctx context.Context, input []float32, n int) ([]float32, error) {

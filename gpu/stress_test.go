@@ -165,3 +165,41 @@ func TestUnderCollection(t *testing.T) {
 	close(stop)
 	wg.Wait()
 }
+
+// TestConcurrentOpen opens, runs and closes in several goroutines at once, listing devices meanwhile.
+func TestConcurrentOpen(t *testing.T) {
+	openLoud(t, Options{}).Close() // skip without a device
+	var wg sync.WaitGroup
+	for g := range 6 {
+		wg.Go(func() {
+			for i := range 4 {
+				if err := openAndRun(t, Options{ForceStaging: g%2 == 0, Validation: g == 0 && haveValidation()}, 10*g+i); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func openAndRun(t *testing.T, opts Options, seed int) error {
+	if _, err := Devices(); err != nil {
+		return err
+	}
+	opts.Device = os.Getenv("VKINFER_DEVICE")
+	d, err := Open(opts)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	e, err := NewExecutor(d, testPlan(testShape), ExecutorOptions{lookup: testKernel})
+	if err != nil {
+		return err
+	}
+	x := testInput(testShape, 3, seed)
+	y, err := e.Run(t.Context(), x, 3)
+	if err == nil && !slices.Equal(y, testWant(testShape, x, 3)) {
+		err = fmt.Errorf("wrong result")
+	}
+	return err
+}
