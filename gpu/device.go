@@ -36,6 +36,8 @@ type Device struct {
 	h      vk.Device
 	cache  vk.PipelineCache
 
+	compiled compiled
+
 	queue sync.Mutex // held for every submit and wait-idle: a VkQueue is not safe by itself
 	lost  atomic.Bool
 
@@ -64,14 +66,14 @@ func Open(opts Options) (*Device, error) {
 		inst.close()
 		return nil, err
 	}
-	d := &Device{opts: opts, inst: inst, info: c.info, probed: c.probed, executors: map[*Executor]struct{}{}}
+	d := &Device{opts: opts, inst: inst, info: c.info, probed: c.probed, executors: map[*Executor]struct{}{}, compiled: newCompiled()}
 	r := call("vkCreateDevice", func() (r vk.Result) {
 		d.dev, r = shimCreateDevice(inst.c, c.physical, &c.probed)
 		return r
 	})
 	if r != vk.Success {
 		inst.close()
-		return nil, fmt.Errorf("%s: %w", c.info.Caps.Name, resultError("vkCreateDevice", r))
+		return nil, fmt.Errorf("%w (device %s)", resultError("vkCreateDevice", r), c.info.Caps.Name)
 	}
 	d.h = shimDeviceHandle(d.dev)
 	if err := d.newPipelineCache(nil); err != nil {
@@ -187,6 +189,7 @@ func (d *Device) Close() error {
 		_ = e.Close()
 	}
 	_ = d.waitIdle() // whatever it says, destruction is due
+	d.compiled.free(d.h)
 	if d.cache != nil {
 		vk.DestroyPipelineCache(d.h, d.cache, nil)
 	}

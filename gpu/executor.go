@@ -69,7 +69,7 @@ type Stats struct {
 	MaxBatch     int     // the most images in one submit
 	Dispatches   int     // per submit
 	Pipelines    int     // distinct kernel and specialization constants
-	CompileMs    float64 // wall time of creating all pipelines
+	CompileMs    float64 // wall time of creating the pipelines that the device did not have yet
 	ArenaBytes   int64   // for MaxBatch
 	WeightsBytes int64
 	DeviceBytes  int64 // all device memory allocated, staging included
@@ -296,7 +296,6 @@ func (e *Executor) destroy() {
 		e.freeRecording(r)
 	}
 	e.recorded = nil
-	e.ps.free()
 	e.freeArena()
 	e.weights.free()
 	if e.fence != nil {

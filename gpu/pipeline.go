@@ -2,7 +2,9 @@ package gpu
 
 import (
 	"fmt"
+	"hash/fnv"
 	"runtime"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -13,22 +15,35 @@ import (
 	vk "github.com/vulkan-go/vulkan"
 )
 
+// compiled is everything that a device has compiled so far. Its executors share it until the device
+// closes: a network needs about twenty pipelines whatever its input size, and some drivers take a second
+// for one.
+type compiled struct {
+	mu      sync.Mutex
+	sets    map[int]handle    // VkDescriptorSetLayout by number of bindings
+	layouts map[[2]int]handle // VkPipelineLayout by number of bindings and bytes of push constants
+	byKey   map[string]handle // VkPipeline by kernel, its code's hash, and specialization constants
+}
+
 // pipelines are the compiled kernels of a plan. A pipeline is shared by all dispatches of the same
 // kernel and specialization constants, a layout by all kernels of the same interface.
 type pipelines struct {
 	d       *Device
-	sets    map[int]handle    // VkDescriptorSetLayout by number of bindings
-	layouts map[[2]int]handle // VkPipelineLayout by number of bindings and bytes of push constants
+	sets    map[int]handle
+	layouts map[[2]int]handle
 	modules map[string]vk.ShaderModule
-	byKey   map[string]handle // VkPipeline
+	byKey   map[string]handle // by pipelineKey
 	took    time.Duration
 }
 
 func pipelineKey(d *netplan.Dispatch) string { return fmt.Sprint(d.Kernel, d.Spec) }
 
-// newPipelines compiles what the plan needs, in parallel. The shader modules are gone afterwards.
+// newPipelines compiles what the plan needs and the device does not have yet, in parallel. The shader
+// modules are gone afterwards.
 func newPipelines(d *Device, p *netplan.Plan, lookup lookupKernel) (*pipelines, error) {
 	start := time.Now()
+	d.compiled.mu.Lock()
+	defer d.compiled.mu.Unlock()
 	ps := &pipelines{d: d, sets: map[int]handle{}, layouts: map[[2]int]handle{}, modules: map[string]vk.ShaderModule{}, byKey: map[string]handle{}}
 	err := ps.build(p, lookup)
 	for _, m := range ps.modules {
@@ -36,7 +51,6 @@ func newPipelines(d *Device, p *netplan.Plan, lookup lookupKernel) (*pipelines, 
 	}
 	ps.modules = nil
 	if err != nil {
-		ps.free()
 		return nil, err
 	}
 	ps.took = time.Since(start)
@@ -45,7 +59,7 @@ func newPipelines(d *Device, p *netplan.Plan, lookup lookupKernel) (*pipelines, 
 
 func (ps *pipelines) build(p *netplan.Plan, lookup lookupKernel) error {
 	type job struct {
-		key            string
+		key, shared    string
 		module, layout handle
 		spec           []uint32
 		kernel         string
@@ -60,14 +74,23 @@ func (ps *pipelines) build(p *netplan.Plan, lookup lookupKernel) error {
 		if err != nil {
 			return err
 		}
+		key := pipelineKey(d)
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		h := fnv.New64a()
+		h.Write(k.Code) // never fails
+		shared := fmt.Sprintf("%s %x", key, h.Sum64())
+		if p, ok := ps.d.compiled.byKey[shared]; ok {
+			ps.byKey[key] = p
+			continue
+		}
 		module, err := ps.module(k)
 		if err != nil {
 			return err
 		}
-		if key := pipelineKey(d); !seen[key] {
-			seen[key] = true
-			jobs = append(jobs, &job{key: key, module: module, layout: layout, spec: d.Spec, kernel: d.Kernel})
-		}
+		jobs = append(jobs, &job{key: key, shared: shared, module: module, layout: layout, spec: d.Spec, kernel: d.Kernel})
 	}
 	var g errgroup.Group
 	g.SetLimit(runtime.GOMAXPROCS(0))
@@ -92,7 +115,7 @@ func (ps *pipelines) build(p *netplan.Plan, lookup lookupKernel) error {
 	err := g.Wait()
 	for _, j := range jobs {
 		if j.result != 0 {
-			ps.byKey[j.key] = j.result
+			ps.byKey[j.key], ps.d.compiled.byKey[j.shared] = j.result, j.result
 		}
 	}
 	return err
@@ -100,11 +123,8 @@ func (ps *pipelines) build(p *netplan.Plan, lookup lookupKernel) error {
 
 // layout returns the pipeline layout of an interface.
 func (ps *pipelines) layout(bindings, pushBytes int) (handle, error) {
-	key := [2]int{bindings, pushBytes}
-	if h, ok := ps.layouts[key]; ok {
-		return h, nil
-	}
-	set, ok := ps.sets[bindings]
+	key, c := [2]int{bindings, pushBytes}, &ps.d.compiled
+	set, ok := c.sets[bindings]
 	if !ok {
 		err := ps.d.call("vkCreateDescriptorSetLayout", func() (r vk.Result) {
 			set, r = shimCreateSetLayout(ps.d.dev, bindings)
@@ -113,9 +133,14 @@ func (ps *pipelines) layout(bindings, pushBytes int) (handle, error) {
 		if err != nil {
 			return 0, err
 		}
-		ps.sets[bindings] = set
+		c.sets[bindings] = set
 	}
-	var h handle
+	ps.sets[bindings] = set
+	h, ok := c.layouts[key]
+	ps.layouts[key] = h
+	if ok {
+		return h, nil
+	}
 	err := ps.d.call("vkCreatePipelineLayout", func() (r vk.Result) {
 		h, r = shimCreatePipelineLayout(ps.d.dev, set, pushBytes)
 		return r
@@ -123,7 +148,7 @@ func (ps *pipelines) layout(bindings, pushBytes int) (handle, error) {
 	if err != nil {
 		return 0, err
 	}
-	ps.layouts[key] = h
+	c.layouts[key], ps.layouts[key] = h, h
 	return h, nil
 }
 
@@ -149,20 +174,21 @@ func (ps *pipelines) of(d *netplan.Dispatch) (pipeline, layout, set handle) {
 	return ps.byKey[pipelineKey(d)], ps.layouts[[2]int{len(d.Bind), 4 * len(d.Push)}], ps.sets[len(d.Bind)]
 }
 
-func (ps *pipelines) free() {
-	if ps == nil {
-		return
+func newCompiled() compiled {
+	return compiled{sets: map[int]handle{}, layouts: map[[2]int]handle{}, byKey: map[string]handle{}}
+}
+
+// free destroys everything; the device's executors are gone.
+func (c *compiled) free(dev vk.Device) {
+	for _, h := range c.byKey {
+		vk.DestroyPipeline(dev, fromBits[vk.Pipeline](h), nil)
 	}
-	for _, h := range ps.byKey {
-		vk.DestroyPipeline(ps.d.h, fromBits[vk.Pipeline](h), nil)
+	for _, h := range c.layouts {
+		vk.DestroyPipelineLayout(dev, fromBits[vk.PipelineLayout](h), nil)
 	}
-	for _, h := range ps.layouts {
-		vk.DestroyPipelineLayout(ps.d.h, fromBits[vk.PipelineLayout](h), nil)
+	for _, h := range c.sets {
+		vk.DestroyDescriptorSetLayout(dev, fromBits[vk.DescriptorSetLayout](h), nil)
 	}
-	for _, h := range ps.sets {
-		vk.DestroyDescriptorSetLayout(ps.d.h, fromBits[vk.DescriptorSetLayout](h), nil)
-	}
-	ps.byKey, ps.layouts, ps.sets = nil, nil, nil
 }
 
 // newPipelineCache makes the device's pipeline cache, which all its executors share; initial is what an
