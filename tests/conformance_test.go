@@ -9,14 +9,18 @@ import (
 )
 
 // TestOps runs every layer shape of the networks by itself, in exact-integer and real-number mode, at every
-// batch size. With -short only every fifth case runs, with VKINFER_CONFORMANCE=full no map is cut.
+// batch size. With -short only every fifth case runs, with VKINFER_CONFORMANCE=full no map
+// is cut and no batch left out.
 func TestOps(t *testing.T) {
 	dev := device(t)
 	cases, err := conformance.Cases()
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts := conformance.OpOptions{Full: os.Getenv("VKINFER_CONFORMANCE") == "full"}
+	opts := conformance.OpOptions{}
+	if os.Getenv("VKINFER_CONFORMANCE") == "full" {
+		opts.Full, opts.Batches = true, conformance.Batches()
+	}
 	for i, c := range cases {
 		if testing.Short() && i%5 != 0 {
 			continue

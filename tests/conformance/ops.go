@@ -33,7 +33,7 @@ func Batches() []int { return []int{1, 2, 3, 7, 8} }
 type OpOptions struct {
 	Cases      []Case // nil for all
 	Modes      []Mode
-	Batches    []int // of at most 8 images
+	Batches    []int // of at most 8 images; nil for all, but for 1 and 3 of large layers on devices that are CPUs
 	Candidates []Candidate
 	Full       bool // do not cut large maps
 	Seed       uint64
@@ -53,19 +53,30 @@ func (o OpOptions) complete() (OpOptions, error) {
 	if o.Modes == nil {
 		o.Modes = Modes()
 	}
-	if o.Batches == nil {
-		o.Batches = Batches()
-	}
 	if o.Candidates == nil {
 		o.Candidates = Candidates()
 	}
 	if o.Progress == nil {
 		o.Progress = func(int, int, string) {}
 	}
-	if slices.Min(o.Batches) < 1 || slices.Max(o.Batches) > images {
+	if len(o.Batches) > 0 && (slices.Min(o.Batches) < 1 || slices.Max(o.Batches) > images) {
 		return o, fmt.Errorf("conformance: batches %v, want 1 to %d", o.Batches, images)
 	}
 	return o, nil
+}
+
+// largeLayer is how many multiply-adds per image make a layer large for a device that is a CPU.
+const largeLayer = 8 << 20
+
+// batchesFor returns the batches of a problem on a device of that type.
+func (o OpOptions) batchesFor(pr *problem, deviceType string) []int {
+	switch {
+	case o.Batches != nil:
+		return o.Batches
+	case deviceType == "cpu" && pr.graph.TotalMACs() > largeLayer:
+		return []int{1, 3}
+	}
+	return Batches()
 }
 
 // OpRow is the verdict on one value of a case, over all batches.
@@ -108,10 +119,15 @@ func Ops(ctx context.Context, dev *gpu.Device, opts OpOptions) ([]OpRow, error) 
 			if err != nil {
 				return rows, err
 			}
+			batches, used := o.batchesFor(pr, dev.Caps().Type), 0
+			for _, n := range batches {
+				used += n
+			}
+			pr.solve(used)
 			for _, cand := range o.Candidates {
 				o.Progress(done, total, c.Name+" "+string(mode))
 				done++
-				run := &opRun{problem: pr, cand: cand, opts: o}
+				run := &opRun{problem: pr, cand: cand, opts: o, batches: batches}
 				err := run.run(ctx, dev)
 				rows = append(rows, run.rows()...)
 				if ctx.Err() != nil || stderrors.Is(err, gpu.ErrDeviceLost) || stderrors.Is(err, gpu.ErrClosed) {
@@ -126,8 +142,9 @@ func Ops(ctx context.Context, dev *gpu.Device, opts OpOptions) ([]OpRow, error) 
 // opRun is one case in one mode with one candidate.
 type opRun struct {
 	*problem
-	cand Candidate
-	opts OpOptions
+	cand    Candidate
+	opts    OpOptions
+	batches []int
 
 	plan    *netplan.Plan
 	values  []*opValue
@@ -158,13 +175,13 @@ func (r *opRun) run(ctx context.Context, dev *gpu.Device) error {
 	if err := CheckPlan(r.plan); err != nil {
 		return r.fail(0, err)
 	}
-	exec, err := gpu.NewExecutor(dev, r.plan, gpu.ExecutorOptions{MaxBatch: slices.Max(r.opts.Batches), Poison: true, Guards: true})
+	exec, err := gpu.NewExecutor(dev, r.plan, gpu.ExecutorOptions{MaxBatch: slices.Max(r.batches), Poison: true, Guards: true})
 	if err != nil {
 		return r.fail(0, err)
 	}
 	defer exec.Close()
 	first := 0
-	for _, n := range r.opts.Batches {
+	for _, n := range r.batches {
 		if n > exec.MaxBatch() {
 			r.fail(n, fmt.Errorf("conformance: the device has memory for %d images only", exec.MaxBatch()))
 			continue
@@ -342,7 +359,7 @@ func float64s(v []float32) []float64 {
 func (r *opRun) rows() []OpRow {
 	in := r.layer.in
 	row := OpRow{Case: r.c.Name, Precision: r.cand.Precision, Candidate: r.cand.Name, Mode: r.mode, Seed: r.opts.Seed,
-		Map: [3]int{in.C, in.H, in.W}, Batches: r.opts.Batches, Verdict: "ok"}
+		Map: [3]int{in.C, in.H, in.W}, Batches: r.batches, Verdict: "ok"}
 	var rows []OpRow
 	for _, v := range r.values {
 		v.row(&row)

@@ -39,7 +39,7 @@ type problem struct {
 	p     params
 
 	x, gate, residual [images][]float64 // gate and residual are nil where the case has none
-	y                 [images]bounded   // what node y must be
+	y                 [images]bounded   // what node y must be, once solved
 	gates             [images]bounded   // exact mode: what node se must be
 }
 
@@ -133,7 +133,7 @@ func (pr *problem) magnitude() (float64, error) {
 	return 0, fmt.Errorf("conformance: %s: sums of %.0f terms over %.0f pixels are not exact in float32", pr.c.Name, terms, pixels)
 }
 
-// drawExact draws integers and computes the results in integer arithmetic.
+// drawExact draws integers.
 func (pr *problem) drawExact(rng *rand.Rand) error {
 	m, err := pr.magnitude()
 	if err != nil {
@@ -149,14 +149,28 @@ func (pr *problem) drawExact(rng *rand.Rand) error {
 	pr.p.w, pr.p.bias = fill(len(pr.p.w), whole), fill(len(pr.p.bias), whole)
 	w, bias := integers(pr.p.w), integers(pr.p.bias)
 	var sums [images][]int64 // over the map
-	eachImage(images, func(i int) { pr.y[i], sums[i] = pr.solveExact(i, w, bias) })
-	if pr.c.Reduced > 0 {
-		return pr.drawGates(rng, sums)
+	if pr.c.Reduced == 0 {
+		return nil
 	}
-	return nil
+	eachImage(images, func(i int) { pr.y[i], sums[i] = pr.solveExact(i, w, bias) })
+	return pr.drawGates(rng, sums)
 }
 
-// solveExact computes image i, and every channel's sum over the map.
+// solve computes what the first n images must give.
+func (pr *problem) solve(n int) {
+	w, bias := integers(pr.p.w), integers(pr.p.bias)
+	eachImage(min(n, images), func(i int) {
+		switch {
+		case pr.y[i].value != nil:
+		case pr.mode == Exact:
+			pr.y[i], _ = pr.solveExact(i, w, bias)
+		default:
+			pr.y[i] = boundedConv(pr.c, pr.layer, pr.x[i], pr.gate[i], pr.residual[i], pr.p)
+		}
+	})
+}
+
+// solveExact computes image i in integer arithmetic, and every channel's sum over the map.
 func (pr *problem) solveExact(i int, w, bias []int64) (y bounded, sums []int64) {
 	x, l := integers(pr.x[i]), pr.layer
 	if pr.gate[i] != nil {
@@ -278,7 +292,7 @@ func threshold(rng *rand.Rand, x [images][]float64, w []float64, bias *float64) 
 	return z, fmt.Errorf("no weights tell the images apart")
 }
 
-// drawReal draws real numbers like those of a network and computes the results with their bounds.
+// drawReal draws real numbers like those of a network.
 func (pr *problem) drawReal(rng *rand.Rand) {
 	c := pr.c
 	nx, ngate, nresidual := pr.sizes()
@@ -304,9 +318,6 @@ func (pr *problem) drawReal(rng *rand.Rand) {
 	pr.p = params{w: layer(len(pr.p.w), c.Out, 1), bias: fill(c.Out, unit),
 		reduceW: layer(len(pr.p.reduceW), c.Reduced, 6), reduceB: fill(c.Reduced, unit),
 		expandW: layer(len(pr.p.expandW), c.Out, 2), expandB: fill(len(pr.p.expandB), unit)}
-	eachImage(images, func(i int) {
-		pr.y[i] = boundedConv(c, pr.layer, pr.x[i], pr.gate[i], pr.residual[i], pr.p)
-	})
 }
 
 // normal returns a number that is about normally distributed (the sum of four even ones, Irwin and Hall):
