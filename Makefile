@@ -20,7 +20,7 @@ reach = go list -f '{{.ImportPath}} {{join .Deps " "}} {{join .TestImports " "}}
 device_packages = $$($(reach) | awk '/vkinfer\/gpu / {print $$1}')
 pure_packages   = $$($(reach) | awk '!/vkinfer\/gpu / {print $$1}')
 gotest = go test -timeout 30m $(TESTFLAGS)
-# What runs on each further driver: the device code's own tests, conformance, and goldens of whole networks.
+# What runs on each further driver.
 device_tests = scripts/device-tests.sh -timeout 30m $(TESTFLAGS)
 
 .PHONY: help
