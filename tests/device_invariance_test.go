@@ -8,7 +8,6 @@ import (
 
 	"github.com/vkinfer/vkinfer/gpu"
 	"github.com/vkinfer/vkinfer/netplan"
-	"github.com/vkinfer/vkinfer/tests/oracle"
 )
 
 // noise returns n reproducible values in [-1, 1).
@@ -95,7 +94,7 @@ func TestDeviceStaging(t *testing.T) {
 	for _, m := range staged.Messages() {
 		t.Errorf("validation: %v", m)
 	}
-	checkSynth(t, got[0], run[float64](t, g, input, 3))
+	checkFloat32(t, got[0], run[float64](t, g, input, 3), 1000)
 }
 
 // TestDeviceSynth compares networks of random weights with the reference in float64 at odd sizes.
@@ -111,17 +110,6 @@ func TestDeviceSynth(t *testing.T) {
 		}
 		input := noise(uint64(i), c.n*g.InputShape().NumElements())
 		got := runDevice(t, executor(t, g, netplan.Options{}, c.n), input, c.n)
-		checkSynth(t, got, run[float64](t, g, input, c.n))
-	}
-}
-
-// checkSynth judges logits of made-up weights by the centred gate: they have no common offset as trained
-// networks' have, so that the plain error is the centred one.
-func checkSynth(t *testing.T, got []float32, want []float64) {
-	t.Helper()
-	plain, centred := oracle.LogitErrors(got, want, 1000)
-	t.Logf("plain %.2e, centred %.2e", plain, centred)
-	if !(centred <= oracle.Float32LogitsCentred) {
-		t.Errorf("centred error %.3g, want at most %.0e", centred, oracle.Float32LogitsCentred)
+		checkFloat32(t, got, run[float64](t, g, input, c.n), 1000)
 	}
 }

@@ -34,7 +34,8 @@ func (s *Spec) Synth(seed uint64) *weights.StateDict {
 		}
 	}
 	x = sy.convNorm(x, "conv_head", "bn2", 1, false, 1).silu()
-	sy.readout(x.means(), "classifier", 0, 1, -1, 1)
+	// Logits share an offset, as trained ones do.
+	sy.readout(x.means(), "classifier", 0, 1, 3, 5)
 
 	sd := weights.NewStateDict()
 	for _, e := range s.Entries {
@@ -120,16 +121,10 @@ func (sy *synth) block(in maps, p string, stride int, expand, skip bool) maps {
 		dwNorm, project, projectNorm = p+".bn2", p+".conv_pwl", p+".bn3"
 	}
 	x = sy.convNorm(x, p+".conv_dw", dwNorm, stride, true, 1).silu()
-	gate := sy.readout(x.means(), p+".se.conv_reduce", 0.5, 1, -0.5, 0.5).silu()
-	gate = sy.readout(gate, p+".se.conv_expand", -0.4, 1, 0.2, 2.2).sigmoid()
-	for i := range x.n {
-		for c := range x.c {
-			g := gate.plane(i, c)[0]
-			for at, v := range x.plane(i, c) {
-				x.plane(i, c)[at] = mul(v, g)
-			}
-		}
-	}
+	// Tilted, so that gates close where there is more than usual: what deviates is damped on the way.
+	gate := sy.readout(x.means(), p+".se.conv_reduce", 1, 1, -0.5, 0.5).silu()
+	gate = sy.readout(gate, p+".se.conv_expand", -1, 0.4, -1, 2).sigmoid()
+	x.scale(gate)
 	if !skip {
 		return sy.convNorm(x, project, projectNorm, 1, false, 1)
 	}
@@ -141,31 +136,31 @@ func (sy *synth) block(in maps, p string, stride int, expand, skip bool) maps {
 }
 
 // convNorm draws a convolution and its BatchNorm and applies them to x. The convolution's channels vary by
-// 2^-4 to 2 (standard deviation), the BatchNorm's by about gain.
+// 2^-4 to 2 (standard deviation), the BatchNorm's by about gain. Both on the layer's average: a channel that
+// happens to see little stays weak, as normalising it would only amplify rounding errors.
 func (sy *synth) convNorm(x maps, conv, norm string, stride int, depthwise bool, gain float64) maps {
 	w, shape := sy.weight(conv)
 	y := x.conv(w, shape, stride, depthwise)
+	average := y.averageVariance()
 	rng := sy.rng(norm)
 	perChannel := len(w) / y.c
 	var gamma, beta, mean, variance = make([]float64, y.c), make([]float64, y.c), make([]float64, y.c), make([]float64, y.c)
 	for c := range y.c {
-		m, v := y.moments(c)
-		scale := rng.octaves(-4, 1)
-		if v > 0 {
-			scale /= math.Sqrt(v)
-		}
+		std := rng.octaves(-4, 1)
+		scale := std / math.Sqrt(average)
+		m, _ := y.moments(c)
+		gamma[c] = mul(gain, rng.uniform(0.7, 1.3))
+		beta[c] = rng.uniform(-0.8, 0.4)
+		mean[c] = mul(m, scale) + mul(std, rng.uniform(-0.2, 0.2))
+		variance[c] = mul(mul(std, std), rng.uniform(0.7, 1.4))
 		for i := range w[c*perChannel:][:perChannel] {
 			w[c*perChannel+i] = mul(w[c*perChannel+i], scale)
 		}
-		m, v = mul(m, scale), mul(v, mul(scale, scale))
-		gamma[c] = mul(gain, rng.uniform(0.7, 1.3))
-		beta[c] = rng.uniform(-0.4, 0.4)
-		mean[c] = m + mul(math.Sqrt(v), rng.uniform(-0.2, 0.2))
-		variance[c] = mul(v, rng.uniform(0.7, 1.4))
 		factor := gamma[c] / math.Sqrt(variance[c]+BatchNormEps)
 		for i := range y.n {
-			for at, v := range y.plane(i, c) {
-				y.plane(i, c)[at] = mul(mul(v, scale)-mean[c], factor) + beta[c]
+			plane := y.plane(i, c)
+			for at, v := range plane {
+				plane[at] = mul(mul(v, scale)-mean[c], factor) + beta[c]
 			}
 		}
 	}
@@ -175,30 +170,23 @@ func (sy *synth) convNorm(x maps, conv, norm string, stride int, depthwise bool,
 }
 
 // readout draws a layer on vectors and applies it to x: its outputs vary by about std from picture to
-// picture, around offsets of up to ±spread.
+// picture, around offsets of lo to hi. Its weights are normally distributed around tilt, in units of their
+// standard deviation.
 func (sy *synth) readout(x maps, layer string, tilt, std, lo, hi float64) maps {
 	w, shape := sy.weight(layer)
 	for i := range w {
 		w[i] += tilt
 	}
 	y := x.conv(w, []int{shape[0], shape[1], 1, 1}, 1, false)
-	bias := make([]float64, y.c)
-	total := 0.0
-	for c := range y.c {
-		m, v := y.moments(c)
-		bias[c] = -m
-		total += v
-	}
-	scale := std
-	if total > 0 {
-		scale /= math.Sqrt(total / float64(y.c))
-	}
-	rng := sy.rng(layer + ".bias")
+	scale := std / math.Sqrt(y.averageVariance())
 	for i := range w {
 		w[i] = mul(w[i], scale)
 	}
+	bias := make([]float64, y.c)
+	rng := sy.rng(layer + ".bias")
 	for c := range bias {
-		bias[c] = mul(bias[c], scale) + rng.uniform(lo, hi)
+		m, _ := y.moments(c)
+		bias[c] = rng.uniform(lo, hi) - mul(m, scale)
 		for i := range y.n {
 			y.plane(i, c)[0] = mul(y.plane(i, c)[0], scale) + bias[c]
 		}

@@ -103,6 +103,28 @@ func (x maps) moments(c int) (mean, variance float64) {
 	return mean, variance / count
 }
 
+// averageVariance returns the channels' variance, on average; never quite zero.
+func (x maps) averageVariance() float64 {
+	total := 0.0
+	for c := range x.c {
+		_, v := x.moments(c)
+		total += v
+	}
+	return max(total/float64(x.c), 1e-12)
+}
+
+// scale multiplies every channel by its gate, in place.
+func (x maps) scale(gate maps) {
+	for i := range x.n {
+		for c := range x.c {
+			g, plane := gate.plane(i, c)[0], x.plane(i, c)
+			for at, v := range plane {
+				plane[at] = mul(v, g)
+			}
+		}
+	}
+}
+
 // silu applies x·sigmoid(x) in place.
 func (x maps) silu() maps {
 	for i, v := range x.data {
