@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/graph"
@@ -30,6 +31,11 @@ type Case struct {
 // Cases lists every distinct layer shape of all networks at their own input sizes, in the order in which
 // the networks have them. It is the same on every machine.
 func Cases() ([]Case, error) {
+	all, err := cases()
+	return slices.Clone(all), err
+}
+
+var cases = sync.OnceValues(func() ([]Case, error) {
 	var all []Case
 	for _, spec := range models.All() {
 		g, err := spec.BuildShape(spec.Transform.Size, spec.Transform.Size)
@@ -56,7 +62,7 @@ func Cases() ([]Case, error) {
 		}
 	}
 	return all, nil
-}
+})
 
 // FindCase returns the case of that name.
 func FindCase(name string) (Case, error) {
@@ -179,7 +185,9 @@ func (c Case) class(in graph.Shape) (string, error) {
 			fmt.Fprint(&sb, " ", min(w, 2))
 		}
 		for _, g := range d.Groups {
-			fmt.Fprint(&sb, " ", min(g.For(1), 2))
+			if g.PerImage == 0 { // others grow with the batch anyway
+				fmt.Fprint(&sb, " ", min(g.For(1), 2))
+			}
 		}
 	}
 	return sb.String(), nil

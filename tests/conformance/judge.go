@@ -67,10 +67,10 @@ func (m *measure) add(s graph.Shape, got []float32, n int, want func(i int) boun
 			e := math.Abs(g - v)
 			m.errors2, m.values2 = m.errors2+e*e, m.values2+v*v
 			share := share(e, w.bound[j])
-			if worse(share, worstShare) != worstShare {
+			if beyond(share, worstShare) {
 				worst, worstShare = i*per+j, share
 			}
-			if worse(share, m.ratio) != m.ratio {
+			if beyond(share, m.ratio) {
 				m.ratio, m.bound = share, w.bound[j]
 			}
 			m.maxError = worse(m.maxError, e)
@@ -91,6 +91,9 @@ func (m *measure) add(s graph.Shape, got []float32, n int, want func(i int) boun
 		f.Bad, f.Of, got[worst], w.value[worst%per], w.bound[worst%per], f.Index[0], f.Index[1], f.Index[2], f.Index[3], f.Pattern)
 	return f
 }
+
+// beyond reports whether a is worse than b; NaN is the worst of all.
+func beyond(a, b float64) bool { return a > b || math.IsNaN(a) && !math.IsNaN(b) }
 
 // share is an error as a part of its bound; of a bound of zero any error is infinitely much.
 func share(e, bound float64) float64 {
