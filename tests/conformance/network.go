@@ -50,10 +50,42 @@ type Report struct {
 	Replays   int    `json:"replays"`          // runs of the same input
 	Distinct  int    `json:"distinct_outputs"` // different logits among them, bit for bit
 	Failed    int    `json:"failed"`           // rows that are not ok
+
+	// What further checks found; nil where they did not run.
+	Fingerprint *Fingerprint `json:"fingerprint,omitempty"`
+	Ops         []OpRow      `json:"ops,omitempty"`         // layers by themselves
+	Invariances []Check      `json:"invariances,omitempty"` // what must not matter
+	Switches    []SwitchRow  `json:"switches,omitempty"`    // other ways to run the network
+	Agreement   *Agreement   `json:"agreement,omitempty"`   // classes of pictures
 }
 
 // OK reports whether everything passed.
-func (r *Report) OK() bool { return r.Failed == 0 && r.Distinct <= 1 }
+func (r *Report) OK() bool { return r.Failed == 0 && r.Distinct <= 1 && len(r.Failures()) == 0 }
+
+// Failures says in a line each what failed of the further checks: layers, invariances, switches, classes.
+func (r *Report) Failures() []string {
+	var out []string
+	for _, o := range r.Ops {
+		if !o.OK() {
+			out = append(out, fmt.Sprintf("%s %s %s %s: %s", o.Case, o.Mode, o.Kernel, o.Value, o.Verdict))
+		}
+	}
+	for _, c := range r.Invariances {
+		if !c.OK() {
+			out = append(out, c.Name+": "+c.Verdict)
+		}
+	}
+	for _, s := range r.Switches {
+		if !s.OK() {
+			out = append(out, fmt.Sprintf("%s kernels %s, fusion %s, memory %s, arena %s, debug %s: %s",
+				s.Precision, s.Kernels, s.Fusion, s.Memory, s.Arena, s.Debug, s.Verdict))
+		}
+	}
+	if !r.Agreement.OK() {
+		out = append(out, "classes of pictures: "+r.Agreement.Verdict)
+	}
+	return out
+}
 
 // Network runs the unfused graph g on dev, folded and fused, and compares every value that the device
 // materialises with float64 arithmetic on the CPU. input holds n images, NCHW. replays more runs of the

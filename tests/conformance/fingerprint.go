@@ -1,0 +1,107 @@
+package conformance
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"runtime"
+
+	"github.com/vkinfer/vkinfer/gpu"
+	"github.com/vkinfer/vkinfer/netplan"
+	"github.com/vkinfer/vkinfer/netplan/graph"
+	"github.com/vkinfer/vkinfer/shaders"
+)
+
+// Fingerprint says what a report is about: the device, its driver, and how its kernels calculate.
+type Fingerprint struct {
+	Device        string   `json:"device"`
+	Type          string   `json:"type"`
+	VendorID      uint32   `json:"vendor_id"`
+	DeviceID      uint32   `json:"device_id"`
+	Driver        string   `json:"driver"`
+	DriverVersion string   `json:"driver_version"`
+	APIVersion    string   `json:"api_version"`
+	SubgroupSize  int      `json:"subgroup_size"`
+	Float16       bool     `json:"float16"`
+	Storage16     bool     `json:"storage16"`
+	HostVisible   bool     `json:"host_visible"`
+	Quirks        []string `json:"quirks"`
+	Floats        Floats   `json:"floats"`
+	Kernels       string   `json:"kernels"` // hash of all SPIR-V
+	Host          string   `json:"host"`    // operating system and processor architecture
+}
+
+// Floats is how a device's kernels calculate in float32 where Vulkan leaves a choice, as measured by a 1×1
+// convolution.
+type Floats struct {
+	Rounding  string `json:"rounding"`  // of additions: "nearest", "zero" or "other"
+	Denormals string `json:"denormals"` // "kept" or "flushed"
+	Fused     bool   `json:"fused"`     // products are added without rounding them first
+}
+
+// NewFingerprint describes dev.
+func NewFingerprint(ctx context.Context, dev *gpu.Device) (*Fingerprint, error) {
+	i := dev.Info()
+	f := &Fingerprint{Device: i.Caps.Name, Type: i.Caps.Type, VendorID: i.Caps.VendorID, DeviceID: i.Caps.DeviceID,
+		Driver: i.Driver, DriverVersion: i.DriverVersion, APIVersion: i.APIVersion, SubgroupSize: i.Caps.SubgroupSize,
+		Float16: i.Caps.Float16, Storage16: i.Caps.Storage16, HostVisible: i.Caps.HostVisible,
+		Quirks: append([]string{}, i.Quirks...), Host: runtime.GOOS + "/" + runtime.GOARCH}
+	h := sha256.New()
+	for _, v := range shaders.Variants {
+		if k, ok := shaders.Lookup(v.Name); ok {
+			h.Write(k.Code)
+		}
+	}
+	f.Kernels = hex.EncodeToString(h.Sum(nil)[:8])
+	var err error
+	f.Floats, err = measureFloats(ctx, dev)
+	return f, err
+}
+
+// measureFloats runs a 1×1 convolution of one pixel whose outputs depend on what it measures.
+func measureFloats(ctx context.Context, dev *gpu.Device) (Floats, error) {
+	const ulp = 1.0 / (1 << 23) // of 1
+	x := []float64{1, 1 + 1.0/(1<<12), math.Ldexp(1, -130)}
+	c := Case{Name: "floats", Kind: "conv1x1", In: graph.Shape{C: len(x), H: 1, W: 1}, Out: 4, Kernel: 1, Stride: 1}
+	g, err := c.fragment(c.In, graph.Identity, params{
+		w: []float64{
+			1, 0, 0, // 1 + 3/4 ulp
+			-1, 0, 0, // the same below zero
+			-(1 + 1.0/(1<<11)), 1 + 1.0/(1<<12), 0, // 2^-24, unless the square is rounded, to 1 + 2^-11
+			0, 0, 1, // a denormal number
+		},
+		bias: []float64{0.75 * ulp, -0.75 * ulp, 0, 0},
+	})
+	if err != nil {
+		return Floats{}, err
+	}
+	plan, err := netplan.Lower(g, dev.Caps(), netplan.Options{})
+	if err != nil {
+		return Floats{}, err
+	}
+	exec, err := gpu.NewExecutor(dev, plan, gpu.ExecutorOptions{MaxBatch: 1})
+	if err != nil {
+		return Floats{}, err
+	}
+	defer exec.Close()
+	y, err := exec.Run(ctx, []float32{float32(x[0]), float32(x[1]), float32(x[2])}, 1)
+	if err != nil {
+		return Floats{}, err
+	}
+	if len(y) != c.Out {
+		return Floats{}, fmt.Errorf("conformance: %d results, want %d", len(y), c.Out)
+	}
+	f := Floats{Rounding: "other", Denormals: "flushed", Fused: y[2] != 0}
+	switch {
+	case y[0] == 1+ulp && y[1] == -1-ulp:
+		f.Rounding = "nearest"
+	case y[0] == 1 && y[1] == -1:
+		f.Rounding = "zero"
+	}
+	if y[3] != 0 {
+		f.Denormals = "kept"
+	}
+	return f, nil
+}
