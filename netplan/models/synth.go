@@ -86,7 +86,7 @@ func (sy *synth) weight(layer string) (w []float64, shape []int) {
 // pictures draws the pictures that the network is tuned to: overlapping rectangles of random colours, whose
 // spectrum is much like a photograph's, with a little noise, within ±1.
 func (sy *synth) pictures() maps {
-	const count, size, rectangles = 4, 128, 40
+	const count, size, rectangles = 8, 96, 40
 	x := newMaps(count, 3, size, size)
 	for i := range count {
 		rng := sy.rng(fmt.Sprint("picture ", i))
