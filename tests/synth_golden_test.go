@@ -3,26 +3,67 @@ package tests
 import (
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 
-	"github.com/vkinfer/vkinfer/netplan"
-	"github.com/vkinfer/vkinfer/netplan/models"
+	"github.com/vkinfer/vkinfer/cpuref"
+	"github.com/vkinfer/vkinfer/netplan/graph"
 	"github.com/vkinfer/vkinfer/tests/oracle"
+	"github.com/vkinfer/vkinfer/weights"
 )
 
-// synthCase is a row of testdata/golden/index.json.
-type synthCase struct {
-	InputShape [4]int `json:"input_shape"`
-	Top1       []int  `json:"top1"`
+// synthGoldens are testdata/golden/index.json, made by testdata/make_goldens.py: what PyTorch and timm make
+// of `vkinfer synth MODEL --seed N` and of pictures that both sides compute.
+type synthGoldens struct {
+	Torch, Timm string
+	Seed        uint64
+	Models      map[string]map[string]synthCase
 }
 
-// scramble and picture make the inputs as testdata/make_goldens.py does.
+type synthCase struct {
+	InputShape  []int                 `json:"input_shape"`
+	LogitsShape []int                 `json:"logits_shape"`
+	Top1        []int                 `json:"top1"`
+	TorchError  float64               `json:"torch_float32_error"`
+	Summaries   map[string][3]float64 `json:"summaries"` // by block: mean, root mean square, weighted mean
+}
+
+func readSynthGoldens(t testing.TB) synthGoldens {
+	t.Helper()
+	data, err := os.ReadFile("testdata/golden/index.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var g synthGoldens
+	if err := json.Unmarshal(data, &g); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func synthLogits(t testing.TB, model, name string) []float64 {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata/golden", model+"."+name+".logits.f64.bin"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make([]float64, len(data)/8)
+	for i := range out {
+		out[i] = math.Float64frombits(binary.LittleEndian.Uint64(data[8*i:]))
+	}
+	return out
+}
+
+// scramble is a number from 0 to 255: the top byte of v·2654435761 mod 2^32.
 func scramble(v uint32) uint32 { return v * 2654435761 >> 24 }
 
+// synthPicture is the batch of make_goldens.py's picture(): blocks of 16 pixels with noise.
 func synthPicture(n, h, w int) []float32 {
 	out := make([]float32, 0, n*3*h*w)
 	for k := range uint32(n) {
@@ -39,68 +80,162 @@ func synthPicture(n, h, w int) []float32 {
 	return out
 }
 
-// TestSynthGoldens compares all three networks, with the made-up weights of seed 1, with PyTorch's float64
-// logits: cpuref in both precisions, and the device.
-func TestSynthGoldens(t *testing.T) { synthGoldens(t, false) }
+var (
+	synthMu    sync.Mutex
+	synthCache = map[string]*weights.StateDict{}
+)
 
-// TestDeviceGoldenSynth is the device's part of TestSynthGoldens.
-func TestDeviceGoldenSynth(t *testing.T) { synthGoldens(t, true) }
+// synthWeights makes a model's weights once.
+func synthWeights(t testing.TB, model string, seed uint64) *weights.StateDict {
+	t.Helper()
+	synthMu.Lock()
+	defer synthMu.Unlock()
+	if synthCache[model] == nil {
+		synthCache[model] = specOf(t, model).Synth(seed)
+	}
+	return synthCache[model]
+}
 
-func synthGoldens(t *testing.T, onDevice bool) {
-	data, err := os.ReadFile(filepath.Join("testdata", "golden", "index.json"))
-	if err != nil {
-		t.Fatal(err)
+// TestSynthGoldens compares all three variants with PyTorch, which needs no file from outside.
+func TestSynthGoldens(t *testing.T) {
+	goldens := readSynthGoldens(t)
+	if len(goldens.Models) != 3 {
+		t.Errorf("%d models, want 3", len(goldens.Models))
 	}
-	var index struct {
-		Seed   uint64                          `json:"seed"`
-		Models map[string]map[string]synthCase `json:"models"`
-	}
-	if err := json.Unmarshal(data, &index); err != nil {
-		t.Fatal(err)
-	}
-	if len(index.Models) != len(models.All()) {
-		t.Fatalf("goldens of %d models, want %d", len(index.Models), len(models.All()))
-	}
-	for _, spec := range models.All() {
-		sd := spec.Synth(index.Seed)
-		for name, c := range index.Models[spec.Name] {
-			t.Run(spec.Name+"/"+name, func(t *testing.T) {
+	for _, model := range slices.Sorted(maps.Keys(goldens.Models)) {
+		for _, name := range slices.Sorted(maps.Keys(goldens.Models[model])) {
+			c := goldens.Models[model][name]
+			t.Run(model+"/"+name, func(t *testing.T) {
 				n, h, w := c.InputShape[0], c.InputShape[2], c.InputShape[3]
-				if testing.Short() && h*w > 200*200 {
+				if testing.Short() && h > 100 {
 					t.Skip("a large case, with -short")
 				}
-				g, err := spec.Build(sd, h, w)
+				g, err := specOf(t, model).Build(synthWeights(t, model, goldens.Seed), h, w)
 				if err != nil {
 					t.Fatal(err)
 				}
-				want := readFloat64s(t, filepath.Join("testdata", "golden", fmt.Sprintf("%s.%s.logits.f64.bin", spec.Name, name)))
-				input := synthPicture(n, h, w)
-				if onDevice {
-					got := runDevice(t, executor(t, g, netplan.Options{}, n), input, n)
-					checkFloat32(t, got, want, 1000)
-					for i, class := range c.Top1 {
-						if best := oracle.ArgMax(got[i*1000 : (i+1)*1000]); best != class {
-							t.Errorf("image %d: best class %d, want %d", i, best, class)
-						}
-					}
-					return
+				in, want, classes := synthPicture(n, h, w), synthLogits(t, model, name), c.LogitsShape[1]
+				got, err := cpuref.Trace(t.Context(), g, convert[float64](in), n, cpuref.Options{}, checkSummaries(t, c))
+				if err != nil {
+					t.Fatal(err)
 				}
-				checkFloat64(t, run[float64](t, g, input, n), want, 1000)
-				checkFloat32(t, run[float32](t, g, input, n), want, 1000)
+				checkFloat64(t, got, want, classes)
+				checkFloat32(t, run[float32](t, fused(t, g), in, n), want, classes)
+				for i, top := range c.Top1 {
+					if got := oracle.ArgMax(got[i*classes:][:classes]); got != top {
+						t.Errorf("image %d: best class %d, want %d", i, got, top)
+					}
+				}
 			})
 		}
 	}
 }
 
-func readFloat64s(t testing.TB, path string) []float64 {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
+// checkSummaries compares each block's value with PyTorch's by three numbers, and reports blocks that
+// never came.
+func checkSummaries(t *testing.T, c synthCase) func(*graph.Node, []float64) {
+	byNode := map[string]string{}
+	left := maps.Clone(c.Summaries)
+	return func(n *graph.Node, v []float64) {
+		if n.Op.Kind() == "input" {
+			return
+		}
+		if len(byNode) == 0 {
+			for name := range c.Summaries {
+				for _, node := range oracle.TraceNodes(name) {
+					byNode[node] = name
+				}
+			}
+		}
+		if n.Op.Kind() == "linear" && len(left) > 0 {
+			t.Errorf("no node for %v", slices.Sorted(maps.Keys(left)))
+		}
+		// Of a block with a residual connection, the last BatchNorm is not yet the value.
+		name, ok := byNode[n.Name]
+		if !ok || n.Name != name && strings.HasPrefix(name, "blocks.") && !firstOfStage(name) {
+			return
+		}
+		delete(left, name)
+		var mean, square, weighted float64
+		for i, x := range v {
+			mean += x
+			square += x * x
+			weighted += x * float64(scramble(uint32(i))) / 255
+		}
+		count := float64(len(v))
+		want := c.Summaries[name]
+		for i, got := range []float64{mean / count, math.Sqrt(square / count), weighted / count} {
+			if d := math.Abs(got-want[i]) / want[1]; !(d <= 1e-12) {
+				t.Errorf("%s: summary %d is %v, want %v: off by %.3g of the root mean square", name, i, got, want[i], d)
+			}
+		}
 	}
-	out := make([]float64, len(b)/8)
-	for i := range out {
-		out[i] = math.Float64frombits(binary.LittleEndian.Uint64(b[8*i:]))
+}
+
+func firstOfStage(block string) bool { return strings.HasSuffix(block, ".0") }
+
+// TestSynthGoldensCanTell spoils a network in ways that are easily overlooked: each must fail the gates by
+// far, or the goldens would prove nothing.
+func TestSynthGoldensCanTell(t *testing.T) {
+	goldens := readSynthGoldens(t)
+	const model, name = "efficientnet_b2_pruned", "odd_97x131"
+	c := goldens.Models[model][name]
+	h, w := c.InputShape[2], c.InputShape[3]
+	in, want := synthPicture(1, h, w), synthLogits(t, model, name)
+	zero := func(p *graph.Param, from int) {
+		p.Data = slices.Clone(p.Data)
+		clear(p.Data[from:])
 	}
-	return out
+	for what, spoil := range map[string]func(*graph.Node){
+		"PyTorch's epsilon": func(n *graph.Node) {
+			if bn, ok := n.Op.(*graph.BatchNorm); ok {
+				bn.Eps = 1e-5
+			}
+		},
+		"no bias in the gates": func(n *graph.Node) {
+			if conv, ok := n.Op.(*graph.Conv); ok && conv.Bias != nil {
+				zero(conv.Bias, 0)
+			}
+		},
+		"the last input channel of one projection lost": func(n *graph.Node) {
+			if n.Name == "blocks.5.2.conv_pwl" {
+				conv := n.Op.(*graph.Conv)
+				p := *conv.Weight
+				p.Data = slices.Clone(p.Data)
+				for i := p.Shape[1] - 1; i < len(p.Data); i += p.Shape[1] {
+					p.Data[i] = 0
+				}
+				conv.Weight = &p
+			}
+		},
+		"one kernel mirrored": func(n *graph.Node) {
+			if n.Name == "blocks.3.0.conv_dw" {
+				conv := n.Op.(*graph.Conv)
+				p := *conv.Weight
+				p.Data = slices.Clone(p.Data)
+				for i := 0; i < len(p.Data); i += 3 {
+					slices.Reverse(p.Data[i : i+3])
+				}
+				conv.Weight = &p
+			}
+		},
+		"sigmoid for silu in the gates": func(n *graph.Node) {
+			if act, ok := n.Op.(*graph.Activation); ok && strings.HasSuffix(n.Name, ".se.act") {
+				act.Func = graph.Sigmoid
+			}
+		},
+	} {
+		g, err := specOf(t, model).Build(synthWeights(t, model, goldens.Seed), h, w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range g.Nodes {
+			spoil(n)
+		}
+		plain, centred := oracle.LogitErrors(run[float32](t, g, in, 1), want, c.LogitsShape[1])
+		t.Logf("%s: plain %.1e, centred %.1e", what, plain, centred)
+		if plain < 100*oracle.Float32Logits || centred < 100*oracle.Float32LogitsCentred {
+			t.Errorf("%s: errors of %.3g and %.3g are too near the gates", what, plain, centred)
+		}
+	}
 }
