@@ -3,6 +3,7 @@
 
 The weights are vkinfer's own made-up ones, so nothing has to be downloaded:
 
+    mkdir -p /tmp/synth
     for m in efficientnet_b1_pruned efficientnet_b2_pruned efficientnet_b3_pruned; do
         vkinfer synth $m --seed 1 -o /tmp/synth/$m.safetensors
     done
