@@ -7,29 +7,38 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/graph"
+	"github.com/vkinfer/vkinfer/netplan/models"
 	"github.com/vkinfer/vkinfer/tests/conformance"
 )
 
 // small is a network of made-up weights for small odd inputs, with n images of noise.
 func small(t testing.TB, n int) (*graph.Graph, []float32) {
 	t.Helper()
-	spec := specOf(t, "efficientnet_b1_pruned")
-	g, err := spec.Build(spec.Synth(9), 65, 50)
+	g, err := smallGraph()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return g, noise(5, n*g.InputShape().NumElements())
 }
 
+var smallGraph = sync.OnceValues(func() (*graph.Graph, error) {
+	spec, err := models.Lookup("efficientnet_b1_pruned")
+	if err != nil {
+		return nil, err
+	}
+	return spec.Build(spec.Synth(9), 35, 50)
+})
+
 // TestInvariances: slots, neighbours, splits, placements, executors and the like do not matter.
 func TestInvariances(t *testing.T) {
 	dev := device(t)
-	g, input := small(t, 5)
-	checks, err := conformance.Invariances(t.Context(), g, dev, input, 5)
+	g, input := small(t, 4)
+	checks, err := conformance.Invariances(t.Context(), g, dev, input, 4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +51,7 @@ func TestInvariances(t *testing.T) {
 	if len(checks) < 12 {
 		t.Errorf("only %d checks", len(checks))
 	}
-	if _, err := conformance.Invariances(t.Context(), g, dev, input[:len(input)/5], 1); err == nil || !strings.Contains(err.Error(), "at least 2 images") {
+	if _, err := conformance.Invariances(t.Context(), g, dev, input[:len(input)/4], 1); err == nil || !strings.Contains(err.Error(), "at least 2 images") {
 		t.Errorf("one image: got %v, want an error", err)
 	}
 }
