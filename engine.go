@@ -77,7 +77,7 @@ type gpuEngine struct {
 }
 
 func newGPUEngine(g *graph.Graph, opts Options) (engine, error) {
-	dev, err := gpu.Open(gpu.Options{Device: opts.Device, ForceStaging: opts.ForceStaging, Validation: opts.Validation})
+	dev, err := gpu.Open(gpu.Options{Device: opts.Device, ForceStaging: opts.ForceStaging, Validation: opts.Validation, NoQuirks: opts.NoQuirks})
 	if err != nil {
 		return nil, err
 	}

@@ -32,6 +32,9 @@ func checkPlan(p *netplan.Plan, d *Device, lookup lookupKernel, batch int) error
 		if !ok {
 			return planError(p, "node %s: there is no kernel %q; build with the shaders the plan was made for", dis.Node, dis.Kernel)
 		}
+		if err := checkCapabilities(k, &d.info.Caps); err != nil {
+			return err
+		}
 		if err := checkDispatch(p, d, dis, k, batch); err != nil {
 			return err
 		}

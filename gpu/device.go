@@ -22,6 +22,8 @@ type Options struct {
 	// Validation switches the Khronos validation layer on, with synchronization validation; what it says
 	// comes from Messages. The environment variable VKINFER_VALIDATION=1 does the same.
 	Validation bool
+	// NoQuirks takes the Caps as the driver states them, without the corrections of the table in quirks.go.
+	NoQuirks bool
 
 	treatNonCoherent bool // flush and invalidate although the memory is coherent; for tests
 }
@@ -56,7 +58,11 @@ func Open(opts Options) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := inst.candidates()
+	table := quirks
+	if opts.NoQuirks {
+		table = nil
+	}
+	list, err := inst.candidates(table)
 	if err != nil {
 		inst.close()
 		return nil, err
@@ -88,6 +94,9 @@ func Open(opts Options) (*Device, error) {
 
 // Info describes the device.
 func (d *Device) Info() DeviceInfo { return d.info }
+
+// Options are what the device was opened with.
+func (d *Device) Options() Options { return d.opts }
 
 // Caps is what planners may know of the device, after the quirk table.
 func (d *Device) Caps() netplan.Caps { return d.info.Caps }

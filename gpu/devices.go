@@ -31,13 +31,18 @@ func (d DeviceInfo) String() string {
 
 // Devices lists the devices of all installed drivers, fit or not, in the loader's order. It returns
 // ErrNoLoader or ErrNoDriver where there is nothing to ask, and an empty list where no driver has a device.
-func Devices() ([]DeviceInfo, error) {
+func Devices() ([]DeviceInfo, error) { return devices(quirks) }
+
+// DevicesWithoutQuirks is Devices with the Caps as the drivers state them (Options.NoQuirks).
+func DevicesWithoutQuirks() ([]DeviceInfo, error) { return devices(nil) }
+
+func devices(table []quirk) ([]DeviceInfo, error) {
 	inst, err := newInstance(false)
 	if err != nil {
 		return nil, err
 	}
 	defer inst.close()
-	list, err := inst.candidates()
+	list, err := inst.candidates(table)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +60,7 @@ type candidate struct {
 	info     DeviceInfo
 }
 
-func (i *instance) candidates() ([]candidate, error) {
+func (i *instance) candidates(table []quirk) ([]candidate, error) {
 	handles, err := i.physicalDevices()
 	if err != nil {
 		return nil, err
@@ -63,13 +68,13 @@ func (i *instance) candidates() ([]candidate, error) {
 	out := make([]candidate, len(handles))
 	for n, h := range handles {
 		p := shimProbe(i.c, h)
-		out[n] = candidate{physical: h, probed: p, info: p.info(n)}
+		out[n] = candidate{physical: h, probed: p, info: p.info(n, table)}
 	}
 	return out, nil
 }
 
-// info turns what the driver says into the Caps that planners see.
-func (p *probed) info(index int) DeviceInfo {
+// info turns what the driver says into the Caps that planners see, which the table of quirks edits.
+func (p *probed) info(index int, table []quirk) DeviceInfo {
 	d := DeviceInfo{Index: index, Caps: p.caps(), Memory: int64(p.localMemory()),
 		DriverVersion: driverVersion(p.vendorID, p.driverVersion), APIVersion: versionString(p.apiVersion)}
 	d.Driver = strings.TrimSpace(p.driverName + " " + p.driverInfo)
@@ -85,7 +90,7 @@ func (p *probed) info(index int) DeviceInfo {
 		d.Why = "it has no device-local memory"
 	}
 	d.Fit = d.Why == ""
-	d.Quirks = applyQuirks(&d.Caps, quirks)
+	d.Quirks = applyQuirks(&d.Caps, table)
 	return d
 }
 

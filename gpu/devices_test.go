@@ -163,11 +163,11 @@ func TestDriverVersion(t *testing.T) {
 
 func TestQuirks(t *testing.T) {
 	table := []quirk{
-		{"first", func(c *netplan.Caps) bool { return c.VendorID == 7 }, func(c *netplan.Caps) { c.Float16 = false }},
-		{"second", func(c *netplan.Caps) bool { return !c.Float16 }, func(c *netplan.Caps) { c.MaxSharedMemory /= 2 }},
+		{"first", "x", func(c *netplan.Caps) bool { return c.VendorID == 7 }, func(c *netplan.Caps) { c.Float16 = false }},
+		{"second", "y", func(c *netplan.Caps) bool { return !c.Float16 }, func(c *netplan.Caps) { c.MaxSharedMemory /= 2 }},
 	}
 	c := netplan.Caps{VendorID: 7, Float16: true, MaxSharedMemory: 64}
-	if got, want := applyQuirks(&c, table), []string{"first", "second"}; !cmp.Equal(got, want) || c.Float16 || c.MaxSharedMemory != 32 {
+	if got, want := applyQuirks(&c, table), []string{"first (x)", "second (y)"}; !cmp.Equal(got, want) || c.Float16 || c.MaxSharedMemory != 32 {
 		t.Errorf("got %v and %+v", got, c)
 	}
 	c = netplan.Caps{Float16: true, MaxSharedMemory: 64}
@@ -192,7 +192,7 @@ func TestFitness(t *testing.T) {
 		p := good
 		p.heaps = append([]memoryHeap(nil), good.heaps...)
 		c.edit(&p)
-		if info := p.info(3); info.Why != c.why || info.Fit != (c.why == "") || info.Index != 3 {
+		if info := p.info(3, quirks); info.Why != c.why || info.Fit != (c.why == "") || info.Index != 3 {
 			t.Errorf("got %+v, want %q", info, c.why)
 		}
 	}

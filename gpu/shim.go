@@ -71,6 +71,42 @@ func shimHasInstanceExtension(layer, extension string) bool {
 	return C.vkx_has_instance_extension(l, e) != 0
 }
 
+func shimLoaderFile() string {
+	const n = 4096
+	text := (*C.char)(C.calloc(n, 1))
+	defer C.free(unsafe.Pointer(text))
+	C.vkx_loader_file(text, n)
+	return C.GoString(text)
+}
+
+func shimLayers() (out []Layer, r vk.Result) {
+	var n C.uint32_t
+	if r = vk.Result(C.vkx_layers(&n, nil)); r < 0 || n == 0 {
+		return nil, r
+	}
+	list := make([]C.vkx_layer, n)
+	if r = vk.Result(C.vkx_layers(&n, &list[0])); r < 0 {
+		return nil, r
+	}
+	for i := range list[:n] {
+		out = append(out, Layer{Name: cstring(&list[i].name), Description: cstring(&list[i].description), Version: versionString(uint32(list[i].version))})
+	}
+	return out, r
+}
+
+// shimTryDriver opens a driver's library; "" is success, anything else the reason.
+func shimTryDriver(library string) string {
+	name := C.CString(library)
+	defer C.free(unsafe.Pointer(name))
+	const n = 1024
+	text := (*C.char)(C.calloc(n, 1))
+	defer C.free(unsafe.Pointer(text))
+	if C.vkx_try_driver(name, text, n) == 0 {
+		return ""
+	}
+	return C.GoString(text)
+}
+
 type instanceOptions struct {
 	apiVersion                                        uint32
 	validation, messenger, layerSettings, portability bool

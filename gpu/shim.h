@@ -21,6 +21,15 @@ uint32_t vkx_loader_version(void);
 int vkx_has_layer(const char *layer);
 int vkx_has_instance_extension(const char *layer, const char *extension);
 
+
+// For diagnosis. The file that the loader was opened from, "" where that cannot be said.
+void vkx_loader_file(char *out, size_t len);
+// The instance layers: count of them, and up to len records. Returns the VkResult.
+typedef struct { char name[256], description[256]; uint32_t version; } vkx_layer;
+int32_t vkx_layers(uint32_t *count, vkx_layer *out);
+// Opens a library as the loader opens drivers and looks for a driver's entry points; 0, or -1 and the reason.
+int vkx_try_driver(const char *library, char *err, size_t errlen);
+
 // Instances.
 typedef struct vkx_instance vkx_instance;
 typedef struct {

@@ -23,6 +23,10 @@ type Caps struct {
 	StorageBufferAlignment  int    `json:"storage_buffer_offset_alignment"` // bytes
 	MaxAllocation           int64  `json:"max_allocation"`                  // bytes of one device memory allocation
 
+	// MaxLoopIterations bounds the iterations of all loops of an invocation together; 0 is no bound. No
+	// driver states it: rows of the quirk table do.
+	MaxLoopIterations int `json:"max_loop_iterations,omitempty"`
+
 	SubgroupSize    int     `json:"subgroup_size"`
 	SubgroupBasic   bool    `json:"subgroup_basic"`
 	SubgroupShuffle bool    `json:"subgroup_shuffle"`

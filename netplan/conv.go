@@ -74,6 +74,9 @@ func (l *lowering) conv1x1(n *graph.Node, op *graph.Conv, in *graph.Node) error 
 		residual = l.input(n, len(n.Inputs)-1)
 	}
 	cout := pad8(n.Shape.C)
+	if err := l.loops(pad8(in.Shape.C) / 4); err != nil {
+		return err
+	}
 	return l.dispatch(n, Dispatch{
 		Kernel: "conv1x1_f32",
 		Spec:   []uint32{uint32(lanes), 1, 1, actCode(op.Act), specBool(op.Gate), specBool(op.Residual)},
@@ -93,6 +96,9 @@ func (l *lowering) convPool(n *graph.Node, op *graph.Conv, in *graph.Node) error
 	pixels := in.Shape.H * in.Shape.W
 	lanes := lanesFor(ceilDiv(pixels, rowsPerLane), 8, 64)
 	cout := pad8(n.Shape.C)
+	if err := l.loops(ceilDiv(pixels, rowsPerLane*lanes)*(pad8(in.Shape.C)/4+rowsPerLane+1) + lanes); err != nil {
+		return err
+	}
 	return l.dispatch(n, Dispatch{
 		Kernel: "conv1x1_pool_f32",
 		Spec:   []uint32{uint32(lanes), 1, 1, actCode(op.Act)},
@@ -115,6 +121,13 @@ func (l *lowering) convDepthwise(n *graph.Node, op *graph.Conv, in *graph.Node) 
 	ly := 64 / lx
 	strips := n.Shape.H * ceilDiv(n.Shape.W, strip)
 	perLane := ceilDiv(strips, ly*tilesWant)
+	if most := l.caps.MaxLoopIterations; most > 0 { // more tiles of less work each; inner is what a strip may take
+		inner := op.Kernel()*(strip*op.Stride+op.Kernel()*(strip+1)) + strip
+		perLane = max(1, min(perLane, (most-ly)/inner))
+		if err := l.loops(perLane*inner + ly); err != nil {
+			return err
+		}
+	}
 	tiles := ceilDiv(strips, ly*perLane)
 	sums := Binding{Tensor: out}
 	pool := l.pooledBySE(n)

@@ -12,6 +12,9 @@ func (l *lowering) linear(n *graph.Node, op *graph.Linear) error {
 	if bias == nil {
 		bias = &graph.Param{Name: n.Name + ".bias", Shape: []int{n.Shape.C}, Data: make([]float64, n.Shape.C)}
 	}
+	if err := l.loops(5*ceilDiv(k/4, lanes) + lanes); err != nil {
+		return err
+	}
 	return l.dispatch(n, Dispatch{
 		Kernel: "linear_f32",
 		Spec:   []uint32{lanes, 1, 1},

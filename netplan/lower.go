@@ -140,6 +140,15 @@ func (l *lowering) dispatch(n *graph.Node, d Dispatch) error {
 	return nil
 }
 
+// loops refuses a kernel whose invocations would loop more often than the device can. iterations are those
+// of all loops together, without the short ones of constant length that compilers unroll.
+func (l *lowering) loops(iterations int) error {
+	if most := l.caps.MaxLoopIterations; most > 0 && iterations > most {
+		return fmt.Errorf("its kernel loops %d times, and device %q ends loops after %d; want a smaller input, or a newer driver", iterations, l.caps.Name, most)
+	}
+	return nil
+}
+
 // one is a group count of 1, perImage one of n images.
 var (
 	one      = Groups{Fixed: 1, Tile: 1}

@@ -26,6 +26,11 @@ func (l *lowering) se(n *graph.Node, op *graph.SE) error {
 	out := l.tensor(n, Vector)
 	l.tensorOf[n.ID] = out
 	in := l.g.Node(n.Inputs[0]).Shape
+	const split = 16 // lanes that share a dot product
+	tiles, turns := l.plan.Tensors[sums].Shape.H, ceilDiv(c/4, lanes)
+	if err := l.loops(turns*(tiles+1) + ceilDiv(r, lanes/split)*(ceilDiv(c/4, split)+split+1) + turns*(r+1)); err != nil {
+		return err
+	}
 	return l.dispatch(n, Dispatch{
 		Kernel: "se_f32",
 		Spec:   []uint32{lanes, 1, 1},

@@ -78,6 +78,7 @@ per multiply-add of the layers as published, whatever the device computes beside
 	}
 	f := cmd.Flags()
 	b.net.addCheckpoint(cmd, "made-up ones")
+	b.addQuirks(cmd)
 	b.net.addPrecision(cmd)
 	b.net.addImgSize(cmd)
 	b.net.addSeed(cmd, "which noise, and which made-up weights")
@@ -188,7 +189,7 @@ type benchRow struct {
 func (b *bencher) device(ctx context.Context, spec *models.Spec, device, checkpoint string) (rows []benchRow, err error) {
 	resetPeakRSS()
 	largest := slices.Max(b.batches)
-	opts := vkinfer.Options{Checkpoint: checkpoint, Device: device, Precision: b.net.precision, ImgSize: b.net.imgSize, MaxBatch: largest}
+	opts := vkinfer.Options{Checkpoint: checkpoint, Device: device, Precision: b.net.precision, ImgSize: b.net.imgSize, MaxBatch: largest, NoQuirks: b.noQuirks}
 	b.log.Info(fmt.Sprintf("%s on %s: opening", spec.Name, device))
 	row := benchRow{Date: time.Now().UTC().Format(time.RFC3339), Timed: "Classifier.Run, with transfers", Model: spec.Name}
 	v := build()

@@ -54,6 +54,7 @@ The columns of csv are filename, index_0.., label_0.., prob_0.. (without numbers
 	}
 	c.net.addCheckpoint(cmd, "the ones that 'vkinfer fetch' got")
 	c.net.addDevice(cmd)
+	c.addQuirks(cmd)
 	c.net.addPrecision(cmd)
 	c.net.addImgSize(cmd)
 	c.net.addBatch(cmd, 8, "pictures that run through the network at once")

@@ -42,12 +42,13 @@ The "caps" that -o json prints are what plan --caps reads.`,
 		Args: args(0),
 		RunE: a.action(func(*cobra.Command, []string) error { return a.devices(format) }),
 	}
+	a.addQuirks(cmd)
 	choiceFlag(cmd, &format, "output", "o", "form of the list", "text", "json")
 	return cmd
 }
 
 func (a *app) devices(format string) error {
-	found, err := listDevices()
+	found, err := a.listDevices()
 	found = append(found, deviceJSON{Device: "cpu", Name: "reference implementation in Go", Type: "cpu", Driver: "cpuref", Fit: true})
 	if format == "json" {
 		if e := table.JSON(a.out, found); e != nil {
@@ -74,21 +75,25 @@ func (a *app) devices(format string) error {
 	}
 	for _, d := range found {
 		for _, q := range d.Quirks {
-			a.log.Info(fmt.Sprintf("%s: %s", d.Device, q))
+			a.log.Debug(fmt.Sprintf("%s: %s", d.Device, q))
 		}
 	}
 	return err
 }
 
 // listDevices returns the Vulkan devices, and an error when none can be used.
-func listDevices() ([]deviceJSON, error) {
-	infos, err := gpu.Devices()
+func (a *app) listDevices() ([]deviceJSON, error) {
+	list := gpu.Devices
+	if a.noQuirks {
+		list = gpu.DevicesWithoutQuirks
+	}
+	infos, err := list()
 	if err != nil {
 		return nil, err
 	}
 	// Opening the best one tells which that is, and that it does open.
 	best := -1
-	dev, err := gpu.Open(gpu.Options{})
+	dev, err := gpu.Open(gpu.Options{NoQuirks: a.noQuirks})
 	if err == nil {
 		best = dev.Info().Index
 		dev.Close()

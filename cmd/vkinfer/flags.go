@@ -140,6 +140,11 @@ func (f *netFlags) addDevice(cmd *cobra.Command) {
 	cmd.RegisterFlagCompletionFunc("device", cobra.FixedCompletions([]string{"vulkan", "vulkan:0", "cpu"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// addQuirks adds the switch of the table of known faults of drivers.
+func (a *app) addQuirks(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&a.noQuirks, "no-quirks", false, "believe what drivers say of themselves, without the corrections that 'vkinfer doctor' lists")
+}
+
 func (f *netFlags) addPrecision(cmd *cobra.Command) {
 	choiceFlag(cmd, &f.precision, "precision", "", "arithmetic of the network", "float32")
 }

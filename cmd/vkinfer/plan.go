@@ -51,6 +51,7 @@ image. No GPU is needed: without --device or --caps the plan is for what every V
 	numberFlag(cmd, &p.height, "height", "", 0, 1, models.MaxInputPixels, "height of the input in pixels, with --width")
 	numberFlag(cmd, &p.width, "width", "", 0, 1, models.MaxInputPixels, "width of the input in pixels, with --height")
 	f.StringVar(&p.net.device, "device", "", "plan for this `DEVICE`: vulkan, vulkan:N or a part of its name")
+	p.addQuirks(cmd)
 	f.StringVar(&p.caps, "caps", "", "plan for the device that a JSON `FILE` describes (\"caps\" of 'devices -o json'), - for standard input")
 	f.StringVar(&p.net.checkpoint, "checkpoint", "", "plan with the weights of this `FILE` (default zeros, 1000 classes)")
 	cmd.MarkFlagsMutuallyExclusive("device", "caps")
@@ -133,7 +134,7 @@ func (p *planner) deviceCaps() (netplan.Caps, error) {
 	case strings.EqualFold(p.net.device, "cpu"):
 		return netplan.Caps{}, usagef("--device cpu runs the network unplanned; see --stage graph")
 	case p.net.device != "":
-		dev, err := gpu.Open(gpu.Options{Device: p.net.device})
+		dev, err := gpu.Open(gpu.Options{Device: p.net.device, NoQuirks: p.noQuirks})
 		if err != nil {
 			return netplan.Caps{}, err
 		}

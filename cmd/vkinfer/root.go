@@ -27,6 +27,7 @@ type app struct {
 	log     *slog.Logger     // writes to console
 
 	quiet, verbose bool
+	noQuirks       bool // --no-quirks
 	begun          bool // a subcommand has begun; errors before that are of usage
 
 	mu    sync.Mutex

@@ -45,6 +45,7 @@ name is that of the last operation fused, so that files of the same name hold th
 	f.StringVar(&r.nodes, "nodes", "", "folder `DIR` to write every intermediate value to; made if it is not there")
 	r.net.addCheckpoint(cmd, "the ones that 'vkinfer fetch' got")
 	r.net.addDevice(cmd)
+	r.addQuirks(cmd)
 	r.net.addPrecision(cmd)
 	r.net.addBatch(cmd, 8, "images that run through the network at once")
 	cmd.MarkFlagFilename("input", "npy")

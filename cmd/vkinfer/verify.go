@@ -45,6 +45,7 @@ The input is seeded noise; without --checkpoint so are the weights.`,
 	}
 	v.net.addCheckpoint(cmd, "made-up ones")
 	cmd.Flags().StringVar(&v.net.device, "device", "vulkan", "`DEVICE` to verify: vulkan (the best one), vulkan:N, or a part of its name")
+	v.addQuirks(cmd)
 	v.net.addPrecision(cmd)
 	v.net.addImgSize(cmd)
 	v.net.addBatch(cmd, 2, "images in the batch")
@@ -103,7 +104,7 @@ func (v *verifier) run(ctx context.Context, name string) error {
 // compare runs the network on the device and the reference. It returns also what the validation layers had
 // to say.
 func (v *verifier) compare(ctx context.Context, g *graph.Graph) (*conformance.Report, []string, error) {
-	dev, err := gpu.Open(gpu.Options{Device: v.net.device, Validation: v.validation})
+	dev, err := gpu.Open(gpu.Options{Device: v.net.device, Validation: v.validation, NoQuirks: v.noQuirks})
 	if err != nil {
 		return nil, nil, err
 	}

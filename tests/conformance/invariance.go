@@ -283,7 +283,7 @@ func closeAndListen(dev *gpu.Device) string {
 
 // reopen opens the same device once more.
 func reopen(dev *gpu.Device, staging bool) (*gpu.Device, error) {
-	return gpu.Open(gpu.Options{Device: fmt.Sprintf("vulkan:%d", dev.Info().Index), ForceStaging: staging})
+	return gpu.Open(gpu.Options{Device: fmt.Sprintf("vulkan:%d", dev.Info().Index), ForceStaging: staging, NoQuirks: dev.Options().NoQuirks})
 }
 
 // LogitsHash runs the unfused graph g on n images and returns a hash of the logits' bits, by which runs of
