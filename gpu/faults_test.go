@@ -82,7 +82,7 @@ func scenario(t *testing.T, opts Options, what string) (err error) {
 		return err
 	}
 	if d.Caps().TimestampBits > 0 {
-		if _, err := e.Profile(t.Context(), x, 2); err != nil {
+		if _, err := e.Profile(t.Context(), x, 2, ProfileOptions{Warmup: 1, Runs: 2}); err != nil {
 			return err
 		}
 	}

@@ -387,30 +387,6 @@ func TestCloseWhileRunning(t *testing.T) {
 	wg.Wait()
 }
 
-func TestProfile(t *testing.T) {
-	d := open(t, Options{})
-	e := testExecutor(t, d, slowPlan(1), ExecutorOptions{MaxBatch: 2, Guards: true})
-	if d.Caps().TimestampBits == 0 {
-		if _, err := e.Profile(t.Context(), testInput(testShape, 2, 1), 2); !errors.Is(err, ErrFeature) {
-			t.Errorf("got %v, want ErrFeature", err)
-		}
-		t.Skip("this device has no timestamps")
-	}
-	var times []DispatchTime
-	var err error
-	for range 2 { // the first run may compile
-		if times, err = e.Profile(t.Context(), testInput(testShape, 2, 1), 2); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if len(times) != 2 || times[1].Node != "sums" || times[1].Kernel != "reduce" || times[1].Ns <= 0 || times[1].Ns > 60e9 {
-		t.Errorf("got %+v, want two dispatches with plausible times", times)
-	}
-	if _, err := e.Profile(t.Context(), testInput(testShape, 3, 1), 3); err == nil {
-		t.Errorf("a batch above MaxBatch was profiled")
-	}
-}
-
 func TestStats(t *testing.T) {
 	for name, opts := range configurations {
 		t.Run(name, func(t *testing.T) {

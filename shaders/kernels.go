@@ -18,6 +18,11 @@ var Variants = []Variant{
 	{Name: "conv1x1_pool_f32", Source: "conv1x1_pool.comp"},
 	{Name: "se_f32", Source: "se.comp"},
 	{Name: "linear_f32", Source: "linear.comp"},
+
+	// No part of any network: what a device can do at most (gpu.Device.Roofs).
+	{Name: "roof_copy", Source: "roof_copy.comp"},
+	{Name: "roof_fma_f32", Source: "roof_fma.comp"},
+	{Name: "roof_fma_f16", Source: "roof_fma.comp", Defines: []string{"F16"}},
 }
 
 // Kernel is a compiled kernel.

@@ -87,6 +87,45 @@ var reflections = map[string]Reflection{
 			{ID: 2, Name: "", Default: 1},
 		},
 	},
+	"roof_copy": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "Y", Write: true},
+		},
+		PushBytes: 8,
+		Spec: []SpecConst{
+			{ID: 0, Name: "LANES", Default: 128},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "PER", Default: 4},
+		},
+	},
+	"roof_fma_f16": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "Y", Write: true},
+		},
+		PushBytes: 4,
+		Spec: []SpecConst{
+			{ID: 0, Name: "", Default: 1},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "TURNS", Default: 256},
+		},
+	},
+	"roof_fma_f32": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "Y", Write: true},
+		},
+		PushBytes: 4,
+		Spec: []SpecConst{
+			{ID: 0, Name: "", Default: 1},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "TURNS", Default: 256},
+		},
+	},
 	"se_f32": {
 		Bindings: []Binding{
 			{Name: "S", Write: false},

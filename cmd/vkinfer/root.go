@@ -125,7 +125,7 @@ rest was done; 2 wrong usage, nothing was run; 3 it ran and a check failed; 4 no
 		classifyCommand(a), preprocessCommand(a), runCommand(a),
 		fetchCommand(a), synthCommand(a), convertCommand(a),
 		devicesCommand(a), modelsCommand(a), infoCommand(a), planCommand(a),
-		verifyCommand(a), benchCommand(a),
+		verifyCommand(a), benchCommand(a), profileCommand(a),
 		versionCommand(a),
 	)
 	return root
