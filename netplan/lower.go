@@ -45,6 +45,7 @@ func Lower(g *graph.Graph, caps Caps, opts Options) (*Plan, error) {
 	for _, d := range p.Dispatches {
 		p.MACs += d.MACs
 		p.Bytes += d.Bytes
+		p.Least += d.Least
 	}
 	var err error
 	p.MaxBatch, err = maxBatch(p, caps)
@@ -136,6 +137,7 @@ func (l *lowering) dispatch(n *graph.Node, d Dispatch) error {
 	}
 	d.Node = n.Name
 	d.MACs = l.g.MACs(n)
+	d.Least = leastBytes(l.g, n, elementBytes(l.plan.Precision))
 	l.plan.Dispatches = append(l.plan.Dispatches, d)
 	return nil
 }

@@ -31,9 +31,10 @@ func (p *Plan) WriteText(w io.Writer) error {
 	h.Write(p.Weights)
 	fmt.Fprintf(w, "plan %s %s input %v classes %d\n", p.Model, p.Precision, p.Input, p.Classes)
 	fmt.Fprintf(w, "dispatches %d, per image: %d multiply-adds, %d bytes moved, %d arena bytes\n", len(p.Dispatches), p.MACs, p.Bytes, p.ArenaBytes)
+	fmt.Fprintf(w, "every map once and without padding: %d bytes; the plan moves %.1f %% over the least\n", p.Least, 100*p.OverLeast())
 	fmt.Fprintf(w, "weights %d bytes, hash %016x; largest batch %d\n\n", len(p.Weights), h.Sum64(), p.MaxBatch)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "#\tnode\tkernel\tspec\tpush\tgroups\tbarrier\tbind\tmultiply-adds\tbytes")
+	fmt.Fprintln(tw, "#\tnode\tkernel\tspec\tpush\tgroups\tbarrier\tbind\tmultiply-adds\tbytes\tleast")
 	for i, d := range p.Dispatches {
 		bind := make([]string, len(d.Bind))
 		for j, b := range d.Bind {
@@ -50,8 +51,8 @@ func (p *Plan) WriteText(w io.Writer) error {
 		if d.Barrier {
 			barrier = "yes"
 		}
-		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\tn,%s\t%v,%v,%v\t%s\t%s\t%d\t%d\n", i, d.Node, d.Kernel, words(d.Spec), words(d.Push[1:]),
-			d.Groups[0], d.Groups[1], d.Groups[2], barrier, strings.Join(bind, " "), d.MACs, d.Bytes)
+		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\tn,%s\t%v,%v,%v\t%s\t%s\t%d\t%d\t%d\n", i, d.Node, d.Kernel, words(d.Spec), words(d.Push[1:]),
+			d.Groups[0], d.Groups[1], d.Groups[2], barrier, strings.Join(bind, " "), d.MACs, d.Bytes, d.Least)
 	}
 	if err := tw.Flush(); err != nil {
 		return err
@@ -74,7 +75,9 @@ type planJSON struct {
 	Classes       int            `json:"classes"`
 	MACsPerImage  int64          `json:"macs_per_image"`
 	BytesPerImage int64          `json:"bytes_per_image"`
-	ArenaBytes    int64          `json:"arena_bytes"` // per image
+	LeastBytes    int64          `json:"least_bytes_per_image"` // every map once, without padding
+	OverLeast     float64        `json:"over_least"`            // bytes_per_image / least_bytes_per_image - 1
+	ArenaBytes    int64          `json:"arena_bytes"`           // per image
 	WeightsBytes  int            `json:"weights_bytes"`
 	MaxBatch      int            `json:"max_batch"`
 	Dispatches    int            `json:"dispatches"`
@@ -90,17 +93,18 @@ type dispatchJSON struct {
 	Barrier bool      `json:"barrier"`
 	MACs    int64     `json:"macs"`
 	Bytes   int64     `json:"bytes"`
+	Least   int64     `json:"least_bytes"`
 }
 
 // WriteJSON prints the plan for programs; byte and multiply-add figures are per image.
 func (p *Plan) WriteJSON(w io.Writer) error {
 	out := planJSON{Model: p.Model, Precision: p.Precision, Input: [3]int{p.Input.C, p.Input.H, p.Input.W}, Classes: p.Classes,
-		MACsPerImage: p.MACs, BytesPerImage: p.Bytes, ArenaBytes: p.ArenaBytes, WeightsBytes: len(p.Weights),
+		MACsPerImage: p.MACs, BytesPerImage: p.Bytes, LeastBytes: p.Least, OverLeast: p.OverLeast(), ArenaBytes: p.ArenaBytes, WeightsBytes: len(p.Weights),
 		MaxBatch: p.MaxBatch, Dispatches: len(p.Dispatches)}
 	for _, d := range p.Dispatches {
 		out.Kernels = append(out.Kernels, dispatchJSON{Node: d.Node, Kernel: d.Kernel, Spec: d.Spec, Push: d.Push,
 			Groups:  [3]string{d.Groups[0].String(), d.Groups[1].String(), d.Groups[2].String()},
-			Barrier: d.Barrier, MACs: d.MACs, Bytes: d.Bytes})
+			Barrier: d.Barrier, MACs: d.MACs, Bytes: d.Bytes, Least: d.Least})
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")

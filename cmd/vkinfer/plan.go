@@ -35,7 +35,8 @@ func planCommand(a *app) *cobra.Command {
 		Short:   "Show what would run: dispatches, multiply-adds, bytes, memory",
 		Long: `Show the network at a stage of its way to the device: as published (graph), with BatchNorm folded (fold), with
 operations fused (fuse), and as the dispatches that run (plan). Multiply-adds, bytes moved and arena bytes are per
-image. No GPU is needed: without --device or --caps the plan is for what every Vulkan device promises.`,
+image; "least" are the bytes that any kernels for these dispatches must move: every map once, without padding. No
+GPU is needed: without --device or --caps the plan is for what every Vulkan device promises.`,
 		Example: `  vkinfer plan efficientnet_b1_pruned
   vkinfer plan efficientnet_b1_pruned -o json | jq '{macs_per_image, bytes_per_image, arena_bytes, dispatches}'
   vkinfer plan efficientnet_b3_pruned --stage fuse -o dot | dot -Tsvg > b3.svg
