@@ -6,6 +6,9 @@ PICTURE ?= cmd/vkinfer/testdata/demo/flower.jpg
 DRIVERS ?= $(CURDIR)/build/drivers
 # How long each fuzz target runs.
 FUZZTIME ?= 5m
+# Which faults make mutation tries (all that match), and its table's form (text, md).
+FAULTS ?= .
+FORMAT ?= text
 # Further flags for every go test here: make test TESTFLAGS=-v
 TESTFLAGS ?=
 
@@ -106,6 +109,12 @@ verify: build ## compare the device with the CPU reference, node by node, for ev
 .PHONY: bench
 bench: build ## measure every model on the best device, batch 1 and 8
 	bin/vkinfer bench $(MODELS) -b 1,8 -o md
+
+# Its own shader cache: the kernels with faults are of no use to others.
+.PHONY: mutation
+mutation: ## put about 100 faults into kernels, planner and recorder; every one must be noticed (FAULTS=regexp, FORMAT=md)
+	@scripts/install-deps.sh build test
+	$(call cache,mutation) go run ./tests/mutation -drivers "$(DRIVERS)" -run "$(FAULTS)" -o "$(FORMAT)"
 
 .PHONY: drivers
 drivers: ## unpack drivers that need no GPU, and newer shader tools, under build/drivers

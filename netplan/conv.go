@@ -22,6 +22,8 @@ func (l *lowering) conv(n *graph.Node, op *graph.Conv) error {
 	switch {
 	case op.Bias == nil:
 		return fmt.Errorf("convolution without a bias; was the graph folded?")
+	case op.Act == graph.Sigmoid:
+		return fmt.Errorf("no kernel for a convolution with a sigmoid, which would leave 0.5 in the padding lanes")
 	case op.Depthwise() && !op.Gate && !op.Residual && !op.Pool:
 		return l.convDepthwise(n, op, in)
 	case op.Groups == 1 && op.Kernel() == 1 && op.Stride == 1:

@@ -265,7 +265,7 @@ func TestPacking(t *testing.T) {
 		}
 		p := &graph.Param{Name: name, Shape: shape, Data: make([]float64, n)}
 		for i := range p.Data {
-			p.Data[i] = float64(i + 1)
+			p.Data[i] = float64(float32(i) + 1.1) // all bits of the mantissa count
 		}
 		return p
 	}
@@ -326,8 +326,36 @@ func TestPacking(t *testing.T) {
 			}
 		}
 	}
-	if at(1, 2, 10) != 11 || at(1, 2, 11) != 0 {
+	if at(1, 2, 10) != float64(float32(10)+1.1) || at(1, 2, 11) != 0 {
 		t.Error("bias is not padded with zeros")
+	}
+}
+
+// TestOverwriting: a dispatch that needs nothing of the one before, but lies where that one reads, waits for it.
+func TestOverwriting(t *testing.T) {
+	b := graph.NewBuilder("overwriting")
+	conv := func(in graph.ID, name string, from, to int, residual ...graph.ID) graph.ID {
+		return b.Add(name, &graph.Conv{Weight: &graph.Param{Name: name, Shape: []int{to, from, 1, 1}, Data: make([]float64, to*from)},
+			Bias: &graph.Param{Name: name + ".bias", Shape: []int{to}, Data: make([]float64, to)}, Stride: 1, Groups: 1, Residual: len(residual) > 0},
+			append([]graph.ID{in}, residual...)...)
+	}
+	x := b.Add("x", &graph.Input{Shape: graph.Shape{C: 8, H: 9, W: 9}, Inner: true})
+	y := b.Add("y", &graph.Input{Shape: graph.Shape{C: 8, H: 9, W: 9}, Inner: true})
+	fromX := conv(x, "fromX", 8, 8)
+	g, err := b.Graph(conv(conv(y, "fromY", 8, 8), "out", 8, 8, fromX))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := netplan.Lower(g, netplan.MinimalCaps(), netplan.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, written := p.Tensors[p.Dispatches[0].Bind[0].Tensor], p.Tensors[p.Dispatches[1].Bind[3].Tensor]
+	if read.Name != "x" || written.Name != "fromY" || read.Offset != written.Offset {
+		t.Fatalf("%s at %d, then %s at %d: the plan does not have what this tests", read.Name, read.Offset, written.Name, written.Offset)
+	}
+	if !p.Dispatches[1].Barrier {
+		t.Error("no barrier before what was read is overwritten")
 	}
 }
 

@@ -17,6 +17,7 @@ func TestOps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cases = append(cases, conformance.Further()...)
 	opts := conformance.OpOptions{}
 	if os.Getenv("VKINFER_CONFORMANCE") == "full" {
 		opts.Full, opts.Batches = true, conformance.Batches()

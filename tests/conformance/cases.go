@@ -25,7 +25,7 @@ type Case struct {
 
 	Gate, Residual bool
 	Reduced        int      // of the squeeze-and-excitation behind it, 0 for none
-	Layers         []string // where it occurs, as "model/layer", in the order of models.All
+	Layers         []string // where it occurs, as "model/layer", in the order of models.All; nil for Further
 }
 
 // Cases lists every distinct layer shape of all networks at their own input sizes, in the order in which
@@ -64,13 +64,13 @@ var cases = sync.OnceValues(func() ([]Case, error) {
 	return all, nil
 })
 
-// FindCase returns the case of that name.
+// FindCase returns the case of that name, of Cases or Further.
 func FindCase(name string) (Case, error) {
 	all, err := Cases()
 	if err != nil {
 		return Case{}, err
 	}
-	for _, c := range all {
+	for _, c := range append(all, Further()...) {
 		if c.Name == name {
 			return c, nil
 		}

@@ -31,7 +31,7 @@ func Batches() []int { return []int{1, 2, 3, 7, 8} }
 
 // OpOptions say what Ops runs; the zero value is everything, with large maps cut.
 type OpOptions struct {
-	Cases      []Case // nil for all
+	Cases      []Case // nil for Cases and Further
 	Modes      []Mode
 	Batches    []int // of at most 8 images; nil for all, but for 1 and 3 of large layers on devices that are CPUs
 	Candidates []Candidate
@@ -49,6 +49,7 @@ func (o OpOptions) complete() (OpOptions, error) {
 		if o.Cases, err = Cases(); err != nil {
 			return o, err
 		}
+		o.Cases = append(o.Cases, Further()...)
 	}
 	if o.Modes == nil {
 		o.Modes = Modes()

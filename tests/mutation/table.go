@@ -1,0 +1,144 @@
+package main
+
+// mutation is a fault: texts of one file replaced.
+type mutation struct {
+	name  string
+	file  string // from the module's root
+	edits []edit
+	cases string // the layers' cases, by comma; "" for the usual ones
+	by    string // layers that must notice; more may
+	on    string // a set of scripts/with-driver.sh, where the driver at hand cannot show the fault
+}
+
+// edit replaces a text, which must be there exactly once.
+type edit struct{ old, new string }
+
+func swap(old, new string) []edit { return []edit{{old, new}} }
+
+// The cases: ragged channels, odd and even maps, both strides, several tiles, several subgroups.
+const (
+	stem      = "stem-c3-n32-k3-s2-260x260-silu"
+	depthwise = "depthwise-c61-k5-s1-30x30-silu-se10"
+	strided   = "depthwise-c70-k5-s2-60x60-silu-se6"
+	oddMap    = "depthwise-c274-k3-s1-17x17-silu-se22"
+	expand    = "conv1x1-c67-n213-15x15-silu"
+	project   = "conv1x1-c61-n35-30x30-gate-residual"
+	deep      = "conv1x1-c891-n192-8x8-gate-residual"
+	both      = "conv1x1-c61-n35-13x9-gate-silu-residual"
+	few       = "conv1x1-c2-n16-4x33-silu"
+	headSmall = "head-c320-n1280-8x8-silu"
+	head      = "head-c352-n1408-9x9-silu"
+	headLong  = "head-c35-n61-5x27-silu"
+	linear    = "linear-c1280-n1000"
+	linearOdd = "linear-c333-n15"
+	usual     = stem + "," + depthwise + "," + project + "," + linearOdd
+)
+
+// Files.
+const (
+	fileAct    = "shaders/activation.glsl"
+	fileTile   = "shaders/conv1x1_tile.glsl"
+	fileConv   = "shaders/conv1x1.comp"
+	filePool   = "shaders/conv1x1_pool.comp"
+	fileDepth  = "shaders/conv_dw.comp"
+	fileStem   = "shaders/conv_stem.comp"
+	fileLinear = "shaders/linear.comp"
+	fileSE     = "shaders/se.comp"
+)
+
+// half rounds a vec4 of GLSL to float16 and back.
+func half(v string) string {
+	return "vec4(unpackHalf2x16(packHalf2x16((" + v + ").xy)), unpackHalf2x16(packHalf2x16((" + v + ").zw)))"
+}
+
+// kernels are faults of the shaders.
+var kernels = []mutation{
+	{name: "activation: hard-swish for SiLU", file: fileAct, edits: swap("return x / (1.0 + exp(-x)); }", "return x * clamp(x / 6.0 + 0.5, 0.0, 1.0); }"), cases: expand, by: "real network golden"},
+	{name: "activation: ReLU for SiLU", file: fileAct, edits: swap("return x / (1.0 + exp(-x)); }", "return max(x, 0.0); }"), cases: expand, by: "real network golden"},
+	{name: "activation: SiLU by way of exp(+x), which overflows", file: fileAct, edits: swap("return x / (1.0 + exp(-x)); }", "return x * exp(x) / (1.0 + exp(x)); }"), cases: expand, by: "real"},
+	{name: "activation: exponential to five digits", file: fileAct, edits: swap("return x / (1.0 + exp(-x)); }", "return x / (1.0 + exp2(-x * 1.4427)); }"), cases: few, by: "real"},
+	{name: "activation: sigmoid of -x", file: fileAct, edits: swap("return 1.0 / (1.0 + exp(-x)); }", "return 1.0 / (1.0 + exp(x)); }"), cases: depthwise, by: "exact real network golden"},
+	{name: "activation: sigmoid by way of exp(+x), which overflows", file: fileAct, edits: swap("return 1.0 / (1.0 + exp(-x)); }", "return exp(x) / (1.0 + exp(x)); }"), cases: depthwise, by: "exact"},
+
+	{name: "1x1 tile: the last four input channels left out", file: fileTile, edits: swap("k < k4; k++", "k + 1u < k4; k++"), cases: project, by: "exact real network golden"},
+	{name: "1x1 tile: the last 3 of 891 input channels left out", file: fileTile, edits: swap("k < k4; k++", "k < k4 - (k4 == 224u ? 2u : 0u); k++"), cases: deep, by: "exact real network"},
+	{name: "1x1 tile: weights of neighbouring channels swapped", file: fileTile, edits: swap("w0 = w[wAt + j * n4];", "w0 = w[wAt + (j ^ 1u) * n4];"), cases: expand, by: "exact real network golden"},
+	{name: "1x1 tile: the second half of the columns from the first", file: fileTile, edits: swap("w1 = w[wAt + j * n4 + 1u];", "w1 = w[wAt + j * n4];"), cases: expand, by: "exact real network golden"},
+	{name: "1x1 tile: accumulator in float16", file: fileTile, edits: []edit{
+		{"acc[r][0] += sum[r][0];", "acc[r][0] = " + half("acc[r][0] + sum[r][0]") + ";"}, {"acc[r][1] += sum[r][1];", "acc[r][1] = " + half("acc[r][1] + sum[r][1]") + ";"}},
+		cases: expand + "," + deep, by: "exact real network golden"},
+	{name: "1x1 tile: sums of four products in float16", file: fileTile, edits: swap("acc[r][0] += sum[r][0];", "acc[r][0] += "+half("sum[r][0]")+";"), cases: expand, by: "exact real network golden"},
+	{name: "1x1 tile: inputs cut to 10 bits of mantissa", file: fileTile, edits: swap("a[r] = x[rowAt[r] + k];", "a[r] = uintBitsToFloat(floatBitsToUint(x[rowAt[r] + k]) & 0xffffe000u);"), cases: expand, by: "real network golden"},
+	{name: "1x1 tile: the accumulator starts with the first input", file: fileTile, edits: swap("acc[r][1] = vec4(0.0);", "acc[r][1] = x[rowAt[r]];"), cases: expand, by: "exact real network golden"},
+	{name: "1x1 tile: the gate applied to the first row only", file: fileTile, edits: swap("for (uint r = 0u; r < ROWS; r++) a[r] *= g;", "a[0] *= g;"), cases: project, by: "exact real network golden"},
+
+	{name: "1x1: bias dropped", file: fileConv, edits: swap("activate(acc[r][0] + b0, ACT)", "activate(acc[r][0], ACT)"), cases: expand, by: "exact real network golden"},
+	{name: "1x1: bias of the other four columns", file: fileConv, edits: swap("vec4 b0 = bias[col4], b1 = bias[col4 + 1u];", "vec4 b0 = bias[col4 + 1u], b1 = bias[col4];"), cases: expand, by: "exact real network golden"},
+	{name: "1x1: residual added before the activation", file: fileConv, edits: []edit{
+		{"vec4 v0 = activate(acc[r][0] + b0, ACT), v1 = activate(acc[r][1] + b1, ACT);", "vec4 v0 = acc[r][0] + b0, v1 = acc[r][1] + b1;"},
+		{"y[at] = v0;", "y[at] = activate(v0, ACT);"}, {"y[at + 1u] = v1;", "y[at + 1u] = activate(v1, ACT);"}}, cases: both, by: "real"},
+	{name: "1x1: residual of another pixel", file: fileConv, edits: swap("v0 += residual[at];", "v0 += residual[at - (at >= p.n4 ? p.n4 : 0u)];"), cases: project, by: "exact real network golden"},
+	{name: "1x1: image index dropped from the rows", file: fileConv, edits: swap("uint row0 = image * p.pixels;", "uint row0 = 0u;"), cases: expand, by: "exact real network golden"},
+	{name: "1x1: gate of the first image for all", file: fileConv, edits: swap("image * p.k4, p.k4, p.n4", "0u, p.k4, p.n4"), cases: project, by: "exact real network golden"},
+	{name: "1x1: the tail of the tile written, over the next image", file: fileConv, edits: swap("if (pixel0 + r >= p.pixels) break;", ""), cases: expand, by: "exact real"},
+	{name: "1x1: the last pixel not written", file: fileConv, edits: swap("if (pixel0 + r >= p.pixels) break;", "if (pixel0 + r + 1u >= p.pixels) break;"), cases: expand, by: "exact real network golden"},
+	{name: "1x1: half of the tile not written", file: fileConv, edits: swap("y[at + 1u] = v1;", ""), cases: expand, by: "exact real network golden"},
+	{name: "1x1: half of the tile written twice", file: fileConv, edits: swap("y[at + 1u] = v1;", "y[at] = v1;"), cases: expand, by: "exact real network golden"},
+	{name: "1x1: columns in steps of four", file: fileConv, edits: swap("gl_WorkGroupID.y * 2u", "gl_WorkGroupID.y"), cases: expand, by: "exact real network golden"},
+	{name: "1x1: results stored in float16", file: fileConv, edits: swap("y[at] = v0;", "y[at] = "+half("v0")+";"), cases: expand, by: "exact real network golden"},
+
+	{name: "head: no barrier before the sums are added", file: filePool, edits: swap("barrier();", ""), cases: headLong, by: "exact real"},
+	{name: "head: mean over the map padded to eights", file: filePool, edits: swap("sum / float(p.pixels)", "sum / float((p.pixels + 7u) / 8u * 8u)"), cases: head, by: "exact real network golden"},
+	{name: "head: the last pixel counted for the whole tile", file: filePool, edits: swap("if (row0 + r >= p.pixels) break;", ""), cases: head, by: "exact real network golden"},
+	{name: "head: the last lane's sum left out", file: filePool, edits: swap("i < LANES; i++) sum += sums", "i + 1u < LANES; i++) sum += sums"), cases: headSmall, by: "exact real"},
+	{name: "head: activation of the mean, not mean of the activations", file: filePool, edits: []edit{
+		{"sum0 += activate(acc[r][0] + b0, ACT);", "sum0 += acc[r][0] + b0;"}, {"sum1 += activate(acc[r][1] + b1, ACT);", "sum1 += acc[r][1] + b1;"},
+		{"= sum / float(p.pixels);", "= activate(sum / float(p.pixels), ACT);"}}, cases: head, by: "real network golden"},
+	{name: "head: every image reads the first", file: filePool, edits: swap("(image * p.pixels + min", "(min"), cases: head, by: "exact real network golden"},
+	{name: "head: sums of the lanes in float16", file: filePool, edits: swap("sums[lane][0] = sum0;", "sums[lane][0] = "+half("sum0")+";"), cases: head, by: "exact real network golden"},
+
+	{name: "depthwise: no barrier before the tile's sums", file: fileDepth, edits: swap("barrier();", ""), cases: depthwise, by: "exact real network golden"},
+	{name: "depthwise: padding above off by one", file: fileDepth, edits: swap("- int(p.padTop),", "- int(p.padTop) + 1,"), cases: depthwise, by: "exact real network golden"},
+	{name: "depthwise: row above the first from the image before", file: fileDepth, edits: swap("if (iy < 0 || iy", "if (iy"), cases: depthwise, by: "exact real network golden"},
+	{name: "depthwise: row below the last", file: fileDepth, edits: swap("iy >= int(p.height)", "iy > int(p.height)"), cases: depthwise, by: "exact real network golden"},
+	{name: "depthwise: column right of the last from the next row", file: fileDepth, edits: swap("ix < int(p.width)", "ix <= int(p.width)"), cases: depthwise, by: "exact real network golden"},
+	{name: "depthwise: window off by one", file: fileDepth, edits: swap("acc[i] += window[i * STRIDE + kx]", "acc[i] += window[i * STRIDE + (kx + 1u) % KERNEL]"), cases: depthwise, by: "exact real network golden"},
+	{name: "depthwise: stride forgotten within the strip", file: fileDepth, edits: swap("acc[i] += window[i * STRIDE + kx]", "acc[i] += window[i + kx]"), cases: strided, by: "exact real network golden"},
+	{name: "depthwise: kernel transposed", file: fileDepth, edits: swap("w[(ky * KERNEL + kx)", "w[(kx * KERNEL + ky)"), cases: depthwise, by: "exact real network golden"},
+	{name: "depthwise: bias dropped", file: fileDepth, edits: swap("activate(acc[i] + b, ACT)", "activate(acc[i], ACT)"), cases: depthwise, by: "exact real network golden"},
+	{name: "depthwise: accumulator in float16", file: fileDepth, edits: swap("acc[i] += window[i * STRIDE + kx] * wk;", "acc[i] = "+half("acc[i] + window[i * STRIDE + kx] * wk")+";"), cases: depthwise, by: "exact real network golden"},
+	{name: "depthwise: the strip's tail written, over the next row", file: fileDepth, edits: swap("if (uint(ox0) + i >= p.outWidth) break;", ""), cases: depthwise, by: "exact real"},
+	{name: "depthwise: the strip's tail summed but not written", file: fileDepth, edits: []edit{
+		{"if (uint(ox0) + i >= p.outWidth) break;", ""}, {"y[outAt + i * p.channels4] = v;", "if (uint(ox0) + i < p.outWidth) y[outAt + i * p.channels4] = v;"}}, cases: oddMap, by: "exact real network golden"},
+	{name: "depthwise: sums taken before the activation", file: fileDepth, edits: swap("sum += v;", "sum += acc[i] + b;"), cases: depthwise, by: "real network golden"},
+	{name: "depthwise: sums of a tile over those of the first", file: fileDepth, edits: swap("(image * p.tiles + tile) * p.channels4", "image * p.tiles * p.channels4"), cases: depthwise, by: "exact real network golden"},
+	{name: "depthwise: the last row of lanes left out of the sums", file: fileDepth, edits: swap("i < LANES_Y; i++", "i + 1u < LANES_Y; i++"), cases: depthwise, by: "exact real network golden"},
+	{name: "depthwise: lanes without a strip leave their sum as it was", file: fileDepth, edits: swap(
+		"    sums[gl_LocalInvocationID.y][gl_LocalInvocationID.x] = sum;", "    if (sum != vec4(0.0)) sums[gl_LocalInvocationID.y][gl_LocalInvocationID.x] = sum;"), cases: depthwise + "," + oddMap, by: "exact real"},
+	{name: "depthwise: strips below the map", file: fileDepth, edits: swap("if (index < strips) sum", "sum"), cases: oddMap, by: "exact real"},
+
+	{name: "stem: padding to the left off by one", file: fileStem, edits: swap("- int(p.padLeft);", "- int(p.padLeft) - 1;"), cases: stem, by: "exact real network golden"},
+	{name: "stem: planes in reverse order", file: fileStem, edits: swap("image * 3u + c)", "image * 3u + 2u - c)"), cases: stem, by: "exact real network golden"},
+	{name: "stem: padded with black instead of zero", file: fileStem, edits: swap("x[rowAt + uint(ix)] : 0.0;", "x[rowAt + uint(ix)] : -1.0;"), cases: stem, by: "exact real network golden"},
+	{name: "stem: row below the last", file: fileStem, edits: swap("iy >= int(p.height)", "iy > int(p.height)"), cases: stem, by: "exact real network"},
+	{name: "stem: strips below the map", file: fileStem, edits: swap("if (strip >= p.outHeight * perRow) return;", ""), cases: stem, by: "exact real"},
+	{name: "stem: every image the first", file: fileStem, edits: swap("(image * 3u + c)", "c"), cases: stem, by: "exact real network golden"},
+
+	{name: "linear: no barrier before the parts are added", file: fileLinear, edits: swap("barrier();", ""), cases: linear, by: "exact real network golden"},
+	{name: "linear: the inputs' tail left out", file: fileLinear, edits: swap("k < p.k4; k += LANES", "k - lane + LANES <= p.k4; k += LANES"), cases: linearOdd, by: "exact real"},
+	{name: "linear: bias of the first four for all", file: fileLinear, edits: swap("bias[col4 + lane]", "bias[col4]"), cases: linear, by: "exact real network golden"},
+	{name: "linear: every image reads the first", file: fileLinear, edits: swap("x[image * p.k4 + k]", "x[k]"), cases: linear, by: "exact real network golden"},
+	{name: "linear: sums in float16", file: fileLinear, edits: swap("acc0 += a[j] * w[wAt];", "acc0 = "+half("acc0 + a[j] * w[wAt]")+";"), cases: linear, by: "exact network golden"},
+
+	{name: "SE: no barrier after the means", file: fileSE, edits: swap("  barrier();\n  for", "  for"), cases: oddMap, by: "real network golden"},
+	{name: "SE: no barrier after the parts", file: fileSE, edits: swap("    parts[lane] = dotPart;\n    barrier();", "    parts[lane] = dotPart;"), cases: depthwise, by: "exact real network golden"},
+	{name: "SE: mean over the map padded to eights", file: fileSE, edits: swap("sum / float(p.pixels)", "sum / float((p.pixels + 7u) / 8u * 8u)"), cases: oddMap, by: "real network golden"},
+	{name: "SE: sums of the first tile for all", file: fileSE, edits: swap("(image * p.tiles + t)", "(image * p.tiles)"), cases: depthwise, by: "exact real network golden"},
+	{name: "SE: the last four channels left out of the products", file: fileSE, edits: swap("c < p.channels4; c += SPLIT", "c + 1u < p.channels4; c += SPLIT"), cases: depthwise, by: "real network golden"},
+	{name: "SE: the last reduced value left out", file: fileSE, edits: swap("r < p.reduced; r++", "r + 1u < p.reduced; r++"), cases: depthwise, by: "exact real network golden"},
+	{name: "SE: bias of the reduction forgotten", file: fileSE, edits: swap("float sum = b1[r0 + lane];", "float sum = 0.0;"), cases: depthwise, by: "exact real network golden"},
+	{name: "SE: ReLU for SiLU", file: fileSE, edits: swap("sum / (1.0 + exp(-sum));", "max(sum, 0.0);"), cases: depthwise, by: "real network golden"},
+	{name: "SE: hard sigmoid", file: fileSE, edits: swap("= sigmoid(sum);", "= clamp(sum / 6.0 + 0.5, 0.0, 1.0);"), cases: depthwise, by: "real network golden"},
+	{name: "SE: all gates to the first image's row", file: fileSE, edits: swap("y[image * p.channels4 + c]", "y[c]"), cases: depthwise, by: "exact real network golden"},
+	{name: "SE: a constant more", file: fileSE, edits: swap("const uint SPLIT = 16u;", "layout(constant_id = 3) const uint SPLIT = 16u;"), cases: depthwise, by: "interface"},
+}

@@ -1,0 +1,33 @@
+package main
+
+// planner are faults of the Go side: packing, planning, recording, the model's description.
+var planner = []mutation{
+	{name: "lower: the last workgroup of rows left out", file: "netplan/conv.go", edits: swap("tiles := ceilDiv(pixels, rowsPerLane)\n", "tiles := max(pixels/rowsPerLane, 1)\n"), cases: expand, by: "unit"},
+	{name: "lower: workgroups for one image only", file: "netplan/conv.go", edits: swap("{PerImage: tiles, Tile: lanes}", "{Fixed: tiles, Tile: lanes}"), by: "unit exact real network"},
+	{name: "lower: the gate in the residual's place", file: "netplan/conv.go", edits: swap("residual = l.input(n, len(n.Inputs)-1)", "residual = l.input(n, 0)"), by: "unit exact real network golden"},
+	{name: "lower: SE's pixels of a square map", file: "netplan/se.go", edits: swap("uint32(in.H * in.W)", "uint32(in.H * in.H)"), by: "unit real network golden"},
+	{name: "pack: matrices transposed", file: "netplan/pack.go", edits: swap("v[j*pad8(n)+i] = p.Data[i*k+j]", "v[i*pad8(k)+j] = p.Data[i*k+j]"), by: "unit exact real network golden"},
+	{name: "pack: depthwise taps in reverse order", file: "netplan/pack.go", edits: swap("v[(t*c+j)*pad8(n)+i]", "v[((k-1-t)*c+j)*pad8(n)+i]"), by: "unit exact real network golden"},
+	{name: "pack: constants rounded to bfloat16", file: "netplan/pack.go", edits: swap("math.Float32bits(float32(x)))", "math.Float32bits(float32(x))&0xffff0000)"), by: "real network golden"},
+	{name: "pack: constants without their last bit", file: "netplan/pack.go", edits: swap("math.Float32bits(float32(x)))", "math.Float32bits(float32(x))&^1)"), by: "unit"},
+	{name: "arena: what a dispatch reads shares memory with what it writes", file: "netplan/memory.go", edits: swap("t.Last < o.First || o.Last < t.First", "t.Last <= o.First || o.Last <= t.First"), by: "unit plan"},
+	{name: "arena: guards not kept free", file: "netplan/memory.go", edits: swap("alignUp(o.Offset+o.Stride+opts.Guard, arenaAlign)", "alignUp(o.Offset+o.Stride-opts.Guard, arenaAlign)"), by: "plan exact real"},
+	{name: "barriers: none where what was read is overwritten", file: "netplan/memory.go", edits: swap("s.overlaps(writes) || s.overlaps(reads)", "s.overlaps(writes)"), by: "unit"},
+	{name: "barriers: none where what was written is read", file: "netplan/memory.go", edits: swap("slices.ContainsFunc(r, func(s span) bool { return s.overlaps(writes) }) ||\n\t\t\t", ""), by: "unit plan exact real"},
+	{name: "fold: BatchNorm's mean added", file: "netplan/fold.go", edits: swap("(b[o]-bn.Mean.Data[o])*scale", "(b[o]+bn.Mean.Data[o])*scale"), by: "unit network golden"},
+	{name: "fold: epsilon outside of the root", file: "netplan/fold.go", edits: swap("math.Sqrt(bn.Var.Data[o]+bn.Eps)", "(math.Sqrt(bn.Var.Data[o])+bn.Eps)"), by: "unit network golden"},
+	{name: "graph: symmetric SAME padding", file: "netplan/graph/op_conv.go", edits: swap("Before: total / 2, After: total - total/2", "Before: total - total/2, After: total / 2"), by: "unit exact real golden"},
+	{name: "graph: PyTorch's padding, from the kernel alone", file: "netplan/graph/op_conv.go", edits: swap("total := max((out-1)*stride+kernel-n, 0)", "total := kernel - 1 + 0*out"), by: "unit exact real golden"},
+	{name: "model: PyTorch's epsilon, 1e-5", file: "netplan/models/models.go", edits: swap("const BatchNormEps = 1e-3", "const BatchNormEps = 1e-5"), by: "golden"},
+	{name: "model: no activation in the head", file: "netplan/models/efficientnet.go", edits: swap("\"conv_head\", \"bn2\", 1, 1, graph.SiLU)", "\"conv_head\", \"bn2\", 1, 1, graph.Identity)"), by: "unit golden"},
+	{name: "model: skips from equal widths", file: "netplan/models/efficientnet.go", edits: swap("\tif skip {\n", "\tif skip && b.Shape(in) == b.Shape(x) && b.Shape(in).C != 12 {\n"), by: "unit golden"},
+	{name: "reference: SiLU with exp(+x)", file: "cpuref/activation.go", edits: swap("return x * sigmoid(x) }", "return x / (1 + math.Exp(x)) }"), by: "unit network"},
+	{name: "record: no barriers between dispatches", file: "gpu/record.go", edits: swap("if d.Barrier {", "if d.Barrier && false {"), by: "unit validation"},
+	{name: "record: every other barrier left out", file: "gpu/record.go", edits: swap("if d.Barrier {", "if d.Barrier && i%2 == 0 {"), by: "validation"},
+	{name: "record: barriers that make nothing visible", file: "gpu/record.go", edits: swap("opBarrier(computeWrite, computeAccess))", "opBarrier(scope{computeWrite.stage, 0}, computeAccess))"), by: "unit validation"},
+	{name: "record: a batch of one in every push constant", file: "gpu/record.go", edits: swap("push[first] = uint32(n)", "push[first] = 1"), by: "exact real network"},
+	{name: "record: offsets of a batch of one", file: "gpu/record.go", edits: swap("e.guard+int64(r.n)*t.Offset, int64(r.n)*t.Stride", "e.guard+t.Offset, int64(r.n)*t.Stride"), by: "unit exact real network"},
+	{name: "record: bindings as long as one image", file: "gpu/record.go", edits: swap("int64(r.n)*t.Stride+e.opts.overhang", "t.Stride+e.opts.overhang"), by: "exact real network"},
+	{name: "record: only the first image copied by way of staging", file: "gpu/record.go", edits: swap("size := int64(n) * in.Stride", "size := in.Stride"), by: "unit invariance"},
+	{name: "record: no barrier after the copies in", file: "gpu/record.go", edits: swap("return append(ops, opBarrier(transferWrite, computeAccess.or(transferRead)))", "return ops"), by: "unit validation"},
+}
