@@ -3,6 +3,7 @@ package vkinfer
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/vkinfer/vkinfer/gpu"
 )
@@ -33,6 +34,32 @@ func (c *Classifier) Roofs(ctx context.Context) (Roofs, error) {
 		return Roofs{}, err
 	}
 	return g.dev.Roofs(ctx)
+}
+
+// RunResident measures batches of n that are in device memory already and whose results stay there: passes of
+// them in each of submits submits. It returns the wall time of each submit, and the logits. input is that of
+// Run; n is at most Device().MaxBatch. On the CPU, which has no other memory, it is Run. Keep submits short:
+// drivers end those that take seconds.
+func (c *Classifier) RunResident(ctx context.Context, input []float32, n, passes, submits int) ([]time.Duration, []float32, error) {
+	if n < 1 || passes < 1 || submits < 1 {
+		return nil, nil, fmt.Errorf("vkinfer: %s: a resident batch of %d, %d passes, %d submits, want at least one of each", c.spec.Name, n, passes, submits)
+	}
+	if g, ok := c.engine.(*gpuEngine); ok {
+		return g.exec.RunResident(ctx, input, n, passes, submits)
+	}
+	times := make([]time.Duration, submits)
+	var logits []float32
+	var err error
+	for i := range times {
+		start := time.Now()
+		for range passes {
+			if logits, err = c.Run(ctx, input, n); err != nil {
+				return nil, nil, err
+			}
+		}
+		times[i] = time.Since(start)
+	}
+	return times, logits, nil
 }
 
 // gpu returns the engine if it is a device.

@@ -86,6 +86,13 @@ func scenario(t *testing.T, opts Options, what string) (err error) {
 			return err
 		}
 	}
+	_, y, err := e.RunResident(t.Context(), x, 2, 2, 1)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(y, testWant(testShape, x, 2)) {
+		t.Errorf("%s: wrong result of a resident run", what)
+	}
 	return nil
 }
 

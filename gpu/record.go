@@ -11,6 +11,9 @@ type recording struct {
 	n    int
 	pool handle // VkDescriptorPool
 	cmd  vk.CommandBuffer
+
+	inputs   *buffer       // where the inputs are if not in the arena; nil if they are
+	inputsAt map[int]int64 // offsets in it, by tensor
 }
 
 // recordingFor returns the commands for a batch of n, recording them if need be. The least recently used
@@ -46,6 +49,18 @@ func (e *Executor) newRecording(n int, queries *vk.QueryPool) (*recording, error
 	if queries != nil {
 		ops = append(ops, opResetQueries(handleOf(*queries), 0, len(e.plan.Dispatches)+1), opTimestamp(handleOf(*queries), 0))
 	}
+	ops, push := e.opsDispatches(n, sets, ops, queries)
+	ops = append(ops, e.opsOut(n)...)
+	if r.cmd, err = e.newCommandBuffer(ops, push, false); err != nil {
+		e.freeRecording(r)
+		return nil, err
+	}
+	return r, nil
+}
+
+// opsDispatches appends all dispatches of a batch of n to ops, with a timestamp after each if there are
+// queries. It returns also the words of their push constants.
+func (e *Executor) opsDispatches(n int, sets []handle, ops []shimOp, queries *vk.QueryPool) ([]shimOp, []uint32) {
 	var push []uint32
 	for i := range e.plan.Dispatches {
 		d := &e.plan.Dispatches[i]
@@ -64,12 +79,7 @@ func (e *Executor) newRecording(n int, queries *vk.QueryPool) (*recording, error
 			ops = append(ops, opTimestamp(handleOf(*queries), i+1))
 		}
 	}
-	ops = append(ops, e.opsOut(n)...)
-	if r.cmd, err = e.newCommandBuffer(ops, push, false); err != nil {
-		e.freeRecording(r)
-		return nil, err
-	}
-	return r, nil
+	return ops, push
 }
 
 // newSets allocates a descriptor set for every dispatch and points its bindings at a batch of r.n.
@@ -99,6 +109,9 @@ func (e *Executor) newSets(r *recording) ([]handle, error) {
 			if bind.Tensor >= 0 {
 				t := &e.plan.Tensors[bind.Tensor]
 				buf, offset, size = e.arena, e.guard+int64(r.n)*t.Offset, int64(r.n)*t.Stride+e.opts.overhang
+				if at, ok := r.inputsAt[bind.Tensor]; ok {
+					buf, offset, size = r.inputs, at, int64(r.n)*t.Stride
+				}
 			}
 			writes = append(writes, newWrite(sets[i], b, handleOf(buf.h), offset, size))
 		}
