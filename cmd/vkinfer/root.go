@@ -125,8 +125,8 @@ rest was done; 2 wrong usage, nothing was run; 3 it ran and a check failed; 4 no
 		classifyCommand(a), preprocessCommand(a), runCommand(a),
 		fetchCommand(a), synthCommand(a), convertCommand(a),
 		devicesCommand(a), modelsCommand(a), infoCommand(a), planCommand(a),
-		verifyCommand(a), benchCommand(a), profileCommand(a),
-		versionCommand(a),
+		verifyCommand(a), doctorCommand(a), benchCommand(a), profileCommand(a),
+		versionCommand(a), probeCommand(a),
 	)
 	return root
 }

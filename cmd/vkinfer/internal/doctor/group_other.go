@@ -1,0 +1,7 @@
+//go:build !unix
+
+package doctor
+
+import "os"
+
+func groupOf(os.FileInfo) string { return "" }
