@@ -18,6 +18,9 @@ BUILDVCS := $(if $(shell git rev-parse HEAD 2>/dev/null),auto,false)
 # Mesa compiles slowly and caches well. One cache per driver, in here, so that tests leave no trace elsewhere.
 cache = mkdir -p build/shader-cache/$(1) && MESA_SHADER_CACHE_DIR="$(CURDIR)/build/shader-cache/$(1)"
 
+# Compiled pipelines too. Subcommands keep them in the user's cache.
+test test-short test-device test-swiftshader test-drivers race: export VKINFER_PIPELINE_CACHE = $(CURDIR)/build/pipelines
+
 # Packages whose tests reach a Vulkan driver, by way of the only package with cgo; and the others.
 reach = go list -f '{{.ImportPath}} {{join .Deps " "}} {{join .TestImports " "}} {{join .XTestImports " "}} ' ./...
 device_packages = $$($(reach) | awk '/vkinfer\/gpu / {print $$1}')

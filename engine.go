@@ -77,7 +77,8 @@ type gpuEngine struct {
 }
 
 func newGPUEngine(g *graph.Graph, opts Options) (engine, error) {
-	dev, err := gpu.Open(gpu.Options{Device: opts.Device, ForceStaging: opts.ForceStaging, Validation: opts.Validation, NoQuirks: opts.NoQuirks})
+	dev, err := gpu.Open(gpu.Options{Device: opts.Device, ForceStaging: opts.ForceStaging, Validation: opts.Validation, NoQuirks: opts.NoQuirks,
+		PipelineCache: opts.PipelineCache})
 	if err != nil {
 		return nil, err
 	}

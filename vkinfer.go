@@ -41,10 +41,12 @@ type Options struct {
 	Workers  int               // goroutines that decode pictures, 0 for one per core
 	Limits   preprocess.Limits // bounds on pictures; the zero value is the default
 
-	NoQuirks     bool // believe what the driver says of itself, without corrections for known faults
-	KeepAll      bool // keep every value of the network in device memory, for Trace
-	ForceStaging bool // copy through staging buffers even where device memory is host visible (tests)
-	Validation   bool // switch the Vulkan validation layers on; see Messages
+	// PipelineCache is the folder for compiled pipelines, "off" for none, "" for the user's cache (gpu.Options).
+	PipelineCache string
+	NoQuirks      bool // believe what the driver says of itself, without corrections for known faults
+	KeepAll       bool // keep every value of the network in device memory, for Trace
+	ForceStaging  bool // copy through staging buffers even where device memory is host visible (tests)
+	Validation    bool // switch the Vulkan validation layers on; see Messages
 }
 
 // Classifier is a network ready to run on a device. It is safe for concurrent use.

@@ -24,6 +24,9 @@ type Options struct {
 	Validation bool
 	// NoQuirks takes the Caps as the driver states them, without the corrections of the table in quirks.go.
 	NoQuirks bool
+	// PipelineCache is the folder that compiled pipelines are kept in, "off" for none; "" is what
+	// VKINFER_PIPELINE_CACHE says, or pipelines in $VKINFER_CACHE, or vkinfer/pipelines in the user's cache.
+	PipelineCache string
 
 	treatNonCoherent bool // flush and invalidate although the memory is coherent; for tests
 }
@@ -37,6 +40,7 @@ type Device struct {
 	dev    *shimDevice
 	h      vk.Device
 	cache  vk.PipelineCache
+	store  *pipelineStore
 
 	compiled compiled
 
@@ -82,7 +86,7 @@ func Open(opts Options) (*Device, error) {
 		return nil, fmt.Errorf("%w (device %s)", resultError("vkCreateDevice", r), c.info.Caps.Name)
 	}
 	d.h = shimDeviceHandle(d.dev)
-	if err := d.newPipelineCache(nil); err != nil {
+	if err := d.openPipelineCache(); err != nil {
 		d.Close()
 		return nil, err
 	}

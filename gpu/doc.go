@@ -30,7 +30,7 @@
 // # Environment
 //
 // VKINFER_LIBVULKAN names the Vulkan loader library to open instead of the system's. VKINFER_VALIDATION=1
-// acts as Options.Validation everywhere. The loader's own variables (VK_DRIVER_FILES and so on) apply.
+// acts as Options.Validation everywhere. VKINFER_PIPELINE_CACHE names the folder for compiled pipelines, or is "off". The loader's own variables (VK_DRIVER_FILES and so on) apply.
 //
 // Only 64-bit little-endian targets are supported. Linux is tested; Windows and macOS have code but
 // no test.

@@ -48,6 +48,7 @@ func scenario(t *testing.T, opts Options, what string) (err error) {
 	t.Helper()
 	opts.Device = os.Getenv("VKINFER_DEVICE")
 	opts.Validation = haveValidation()
+	opts.PipelineCache = t.TempDir() // made anew: every run reads nothing and saves
 	d, err := Open(opts)
 	if err != nil {
 		return err

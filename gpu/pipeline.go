@@ -118,6 +118,9 @@ func (ps *pipelines) build(p *netplan.Plan, lookup lookupKernel) error {
 			ps.byKey[j.key], ps.d.compiled.byKey[j.shared] = j.result, j.result
 		}
 	}
+	if err == nil && len(jobs) > 0 {
+		ps.d.savePipelines()
+	}
 	return err
 }
 
@@ -197,6 +200,11 @@ func (d *Device) newPipelineCache(initial []byte) error {
 	info := vk.PipelineCacheCreateInfo{SType: vk.StructureTypePipelineCacheCreateInfo,
 		InitialDataSize: uint(len(initial)), PInitialData: unsafe.Pointer(unsafe.SliceData(initial))}
 	defer info.Free()
+	if len(initial) > 0 { // the binding keeps the pointer in C memory
+		var pin runtime.Pinner
+		pin.Pin(&initial[0])
+		defer pin.Unpin()
+	}
 	var h vk.PipelineCache
 	if err := d.call("vkCreatePipelineCache", func() vk.Result { return vk.CreatePipelineCache(d.h, &info, nil, &h) }); err != nil {
 		return err

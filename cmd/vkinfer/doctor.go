@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"runtime"
 
 	"github.com/spf13/cobra"
 
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/doctor"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/table"
+	"github.com/vkinfer/vkinfer/gpu"
 	"github.com/vkinfer/vkinfer/weights"
 )
 
@@ -56,9 +56,7 @@ func (a *app) doctor(ctx context.Context, format string) error {
 	}
 	dir, err := weights.CacheDir()
 	r.Cache("fetched weights", dir, err)
-	if err == nil {
-		dir = filepath.Join(dir, "pipelines")
-	}
+	dir, err = gpu.PipelineCacheDir("")
 	r.Cache("compiled pipelines", dir, err)
 	if format == "json" {
 		err = table.JSON(a.out, doctorJSON{r, build()})
