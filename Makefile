@@ -106,8 +106,8 @@ fuzz: ## run every fuzz target for FUZZTIME (5m), one after the other
 	done
 
 .PHONY: verify
-verify: build ## compare the device with the CPU reference, node by node, for every model
-	@for model in $(MODELS); do bin/vkinfer verify $$model || exit; done
+verify: build ## check the device: layers, networks, replays, invariances, switches, for every model
+	bin/vkinfer verify $(MODELS)
 
 .PHONY: bench
 bench: build ## measure every model on the best device, batch 1 and 8

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/vkinfer/vkinfer/gpu"
 	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/graph"
 	"github.com/vkinfer/vkinfer/netplan/models"
@@ -17,13 +18,13 @@ import (
 )
 
 // small is a network of made-up weights for small odd inputs, with n images of noise.
-func small(t testing.TB, n int) (*graph.Graph, []float32) {
+func small(t testing.TB, dev *gpu.Device, n int) conformance.Subject {
 	t.Helper()
 	g, err := smallGraph()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return g, noise(5, n*g.InputShape().NumElements())
+	return conformance.Subject{Graph: g, Device: dev, Candidate: conformance.Candidates()[0], Input: noise(5, n*g.InputShape().NumElements()), N: n}
 }
 
 var smallGraph = sync.OnceValues(func() (*graph.Graph, error) {
@@ -37,8 +38,8 @@ var smallGraph = sync.OnceValues(func() (*graph.Graph, error) {
 // TestInvariances: slots, neighbours, splits, placements, executors and the like do not matter.
 func TestInvariances(t *testing.T) {
 	dev := device(t)
-	g, input := small(t, 4)
-	checks, err := conformance.Invariances(t.Context(), g, dev, input, 4)
+	s := small(t, dev, 4)
+	checks, err := conformance.Invariances(t.Context(), s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,8 @@ func TestInvariances(t *testing.T) {
 	if len(checks) < 12 {
 		t.Errorf("only %d checks", len(checks))
 	}
-	if _, err := conformance.Invariances(t.Context(), g, dev, input[:len(input)/4], 1); err == nil || !strings.Contains(err.Error(), "at least 2 images") {
+	s.Input, s.N = s.Input[:len(s.Input)/4], 1
+	if _, err := conformance.Invariances(t.Context(), s, nil); err == nil || !strings.Contains(err.Error(), "at least 2 images") {
 		t.Errorf("one image: got %v, want an error", err)
 	}
 }
@@ -59,8 +61,7 @@ func TestInvariances(t *testing.T) {
 // TestSwitches runs every combination of switches.
 func TestSwitches(t *testing.T) {
 	dev := device(t)
-	g, input := small(t, 2)
-	rows, err := conformance.Switches(t.Context(), g, dev, input, 2)
+	rows, err := conformance.Switches(t.Context(), small(t, dev, 2), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,8 +94,8 @@ func TestSwitches(t *testing.T) {
 func TestProcesses(t *testing.T) {
 	const variable = "VKINFER_TEST_PRINT_HASH"
 	dev := device(t)
-	g, input := small(t, 3)
-	hash, err := conformance.LogitsHash(t.Context(), g, dev, input, 3)
+	s := small(t, dev, 3)
+	hash, err := conformance.LogitsHash(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +114,8 @@ func TestProcesses(t *testing.T) {
 			t.Errorf("another process prints\n%swant hash %s", out, hash)
 		}
 	}
-	other, err := conformance.LogitsHash(t.Context(), g, dev, slices.Concat(input[len(input)/3:], input[:len(input)/3]), 3)
+	s.Input = slices.Concat(s.Input[len(s.Input)/3:], s.Input[:len(s.Input)/3])
+	other, err := conformance.LogitsHash(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,16 +127,16 @@ func TestProcesses(t *testing.T) {
 // TestAgree compares classes over pictures, and notices when the device runs another network.
 func TestAgree(t *testing.T) {
 	dev := device(t)
-	g, input := small(t, 4)
-	per := len(input) / 4
+	s := small(t, dev, 4)
+	per := len(s.Input) / 4
 	pictures := func(yield func(string, []float32) bool) {
 		for i := range 4 {
-			if !yield(fmt.Sprint("noise ", i), input[i*per:][:per]) {
+			if !yield(fmt.Sprint("noise ", i), s.Input[i*per:][:per]) {
 				return
 			}
 		}
 	}
-	a, err := conformance.Agree(t.Context(), g, dev, pictures)
+	a, err := conformance.Agree(t.Context(), s, pictures)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +145,7 @@ func TestAgree(t *testing.T) {
 		t.Errorf("%+v", *a)
 	}
 	none := func(func(string, []float32) bool) {}
-	if _, err := conformance.Agree(t.Context(), g, dev, none); err == nil {
+	if _, err := conformance.Agree(t.Context(), s, none); err == nil {
 		t.Error("no pictures: want an error")
 	}
 }

@@ -15,10 +15,15 @@ import (
 // writes it as JSON and HTML. VKINFER_REPORT=FILE keeps the page.
 func TestReport(t *testing.T) {
 	dev := device(t)
-	g, input := small(t, 2)
+	s := small(t, dev, 2)
 	ctx := t.Context()
-	rep, err := conformance.Network(ctx, g, dev, input, 2, 5, nil)
-	if err != nil {
+	net := &conformance.NetworkReport{Model: s.Graph.Model, Precision: s.Candidate.Precision, Kernels: s.Candidate.Name, Batch: 2}
+	rep := &conformance.Report{Networks: []*conformance.NetworkReport{net}}
+	var err error
+	if net.Rows, err = conformance.Network(ctx, s, nil); err != nil {
+		t.Fatal(err)
+	}
+	if net.Replays, err = conformance.Replay(ctx, s, 5, nil); err != nil {
 		t.Fatal(err)
 	}
 	if rep.Fingerprint, err = conformance.NewFingerprint(ctx, dev); err != nil {
@@ -35,13 +40,13 @@ func TestReport(t *testing.T) {
 	if rep.Ops, err = conformance.Ops(ctx, dev, conformance.OpOptions{Cases: cases}); err != nil {
 		t.Fatal(err)
 	}
-	if rep.Invariances, err = conformance.Invariances(ctx, g, dev, input, 2); err != nil {
+	if net.Invariances, err = conformance.Invariances(ctx, s, nil); err != nil {
 		t.Fatal(err)
 	}
-	if rep.Switches, err = conformance.Switches(ctx, g, dev, input, 2); err != nil {
+	if rep.Switches, err = conformance.Switches(ctx, s, nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	rep.Agreement, err = conformance.Agree(ctx, g, dev, func(yield func(string, []float32) bool) { yield("noise <1>", input[:len(input)/2]) })
+	net.Agreement, err = conformance.Agree(ctx, s, func(yield func(string, []float32) bool) { yield("noise <1>", s.Input[:len(s.Input)/2]) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +57,7 @@ func TestReport(t *testing.T) {
 	if good != page(t, rep) {
 		t.Error("the same report gives other bytes")
 	}
-	for _, want := range []string{opDepthwise, "y.sums", rep.Fingerprint.Device, "blocks.3.0.bn3", "classifier doubled", "without residual", "<svg", "5 runs of one input gave 1 different result"} {
+	for _, want := range []string{opDepthwise, "y.sums", rep.Fingerprint.Device, "blocks.3.0.bn3", "classifier doubled", "without residual", "<svg", "5 runs of one input gave 1 distinct result"} {
 		if !strings.Contains(good, want) {
 			t.Errorf("the page lacks %q", want)
 		}
@@ -72,7 +77,7 @@ func TestReport(t *testing.T) {
 	}
 	rep.Ops = append(rep.Ops, broken...)
 	bad := page(t, rep)
-	for _, want := range []string{"Failed: 2 of", "Failures", "bands of 8 channels: 1 of 5", "vkinfer verify --op " + opProject + " --mode exact --seed 77", "channels 0..34 across", "....#"} {
+	for _, want := range []string{"Failed: 2 of", "Failures", "bands of 8 channels: 1 of 5", "vkinfer verify --op " + opProject + " --mode exact --seed 77 --precision float32 --kernels default --batch-size 1</code>", "channels 0..34 across", "....#"} {
 		if !strings.Contains(bad, want) {
 			t.Errorf("the page of a bad device lacks %q", want)
 		}

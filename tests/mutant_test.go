@@ -164,25 +164,36 @@ func (m *mutant) plan(g *graph.Graph) layerResult {
 // nodes compares every value that the network stores with float64, and replays.
 func (m *mutant) nodes(g *graph.Graph, input []float32) layerResult {
 	r := layerResult{Layer: "network"}
-	rep, err := conformance.Network(m.t.Context(), g, m.dev, input, 2, 5, nil)
+	s := m.subject(g, input)
+	rows, err := conformance.Network(m.t.Context(), s, nil)
 	if err != nil {
 		r.Caught, r.What = true, err.Error()
 		return r
 	}
 	ratio := 0.0
-	for _, row := range rep.Rows {
+	for _, row := range rows {
 		if !row.OK() {
 			if !r.Caught {
 				r.Caught, r.What = true, fmt.Sprintf("%s: %s", row.Node, row.Verdict)
 			}
-			ratio = worst(row.RelL2/row.Gate, ratio)
+			ratio = worst(float64(row.RelL2/row.Gate), ratio)
 		}
 	}
 	r.Above = above(ratio)
-	if rep.Distinct > 1 && !r.Caught {
-		r.Caught, r.Above, r.What = true, 0, fmt.Sprintf("%d different results in %d runs", rep.Distinct, rep.Replays)
+	replays, err := conformance.Replay(m.t.Context(), s, 5, nil)
+	switch {
+	case r.Caught:
+	case err != nil:
+		r.Caught, r.Above, r.What = true, 0, err.Error()
+	case !replays.OK():
+		r.Caught, r.Above, r.What = true, 0, fmt.Sprintf("%d different results in %d runs", replays.Distinct, replays.Runs)
 	}
 	return r
+}
+
+// subject is the network with two images.
+func (m *mutant) subject(g *graph.Graph, input []float32) conformance.Subject {
+	return conformance.Subject{Graph: g, Device: m.dev, Candidate: conformance.Candidates()[0], Input: input, N: 2}
 }
 
 // invariances checks what must not matter, and that copies through staging buffers do not.
@@ -192,7 +203,7 @@ func (m *mutant) invariances(g *graph.Graph, input []float32) layerResult {
 		r.Caught, r.What = true, what
 		return r
 	}
-	checks, err := conformance.Invariances(m.t.Context(), g, m.dev, input, 2)
+	checks, err := conformance.Invariances(m.t.Context(), m.subject(g, input), nil)
 	if err != nil {
 		return fail(err.Error())
 	}
@@ -209,7 +220,9 @@ func (m *mutant) invariances(g *graph.Graph, input []float32) layerResult {
 	}()
 	var hash [2]string
 	for i, dev := range []*gpu.Device{m.dev, staged} {
-		if hash[i], err = conformance.LogitsHash(m.t.Context(), g, dev, input, 2); err != nil {
+		s := m.subject(g, input)
+		s.Device = dev
+		if hash[i], err = conformance.LogitsHash(m.t.Context(), s); err != nil {
 			return fail(err.Error())
 		}
 	}

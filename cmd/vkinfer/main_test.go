@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,12 +24,36 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/vkinfer/vkinfer/gpu"
+	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/models"
 	"github.com/vkinfer/vkinfer/weights"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(cleaner{m}, map[string]func(){"vkinfer": main})
+	testscript.Main(cleaner{m}, map[string]func(){"vkinfer": func() { injectFault(os.Getenv("VKINFER_TEST_FAULT")); main() }})
+}
+
+// injectFault makes verify see a device that does one thing wrong, in the way of that name.
+func injectFault(name string) {
+	switch name {
+	case "tile": // the last channels of 1x1 convolutions are never written
+		alterPlan = func(p *netplan.Plan) {
+			for i := range p.Dispatches {
+				if d := &p.Dispatches[i]; strings.HasPrefix(d.Kernel, "conv1x1_f") && d.Groups[1].Fixed > d.Groups[1].Tile {
+					d.Groups[1].Fixed -= d.Groups[1].Tile
+				}
+			}
+		}
+	case "process": // other processes get a slightly other constant
+		if slices.Contains(os.Args, "--logits-hash") {
+			alterPlan = func(p *netplan.Plan) { p.Weights[5] ^= 1 }
+		}
+	case "child": // other processes end at once
+		if slices.Contains(os.Args, "--logits-hash") {
+			fmt.Fprintln(os.Stderr, "no luck")
+			os.Exit(4)
+		}
+	}
 }
 
 // cleaner removes what the tests share.
@@ -155,7 +180,7 @@ func TestScripts(t *testing.T) {
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "json": jsonValue, "lines": lines},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "json": jsonValue, "lines": lines, "again": again},
 	})
 }
 
@@ -175,6 +200,20 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	if want := args[0]; strconv.Itoa(got) != want {
 		ts.Fatalf("exit status %d, want %s", got, want)
 	}
+}
+
+// again N FILE runs the first command that a report in text, which is in FILE, names for a failure, through a
+// shell as people do. It must exit with status N.
+func again(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: again N file")
+	}
+	_, after, ok := strings.Cut(ts.ReadFile(args[1]), "again: ")
+	if !ok {
+		ts.Fatalf("%s names no command", args[1])
+	}
+	line, _, _ := strings.Cut(after, "\n")
+	status(ts, false, []string{args[0], "sh", "-c", line})
 }
 
 // json FILE PATH WANT compares a value of a JSON file: PATH is keys and indexes joined by dots, "len" the length.

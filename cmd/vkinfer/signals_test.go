@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/vkinfer/vkinfer/tests/conformance"
 )
 
 // start runs the program on a long list of pictures and returns when it has printed its first line.
@@ -79,6 +81,44 @@ func TestInterrupted(t *testing.T) {
 		if got := stderr.String(); got != "vkinfer: interrupted\n" {
 			t.Errorf("%v: standard error is %q", sig, got)
 		}
+	}
+}
+
+// TestVerifyInterrupted: the report has what was found until then, and says that it is not all.
+func TestVerifyInterrupted(t *testing.T) {
+	if ok, err := device(); !ok {
+		t.Skip(err)
+	}
+	cmd := exec.Command("vkinfer", "verify", "efficientnet_b1_pruned", "--img-size", "40", "--only", "replays,switches", "--replays", "1000000", "-o", "json", "-v")
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(said)
+	for lines.Scan() && !strings.Contains(lines.Text(), ": replays") {
+	}
+	time.Sleep(2 * time.Second)
+	begin := time.Now()
+	cmd.Process.Signal(os.Interrupt)
+	rest, err := io.ReadAll(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 130 || time.Since(begin) > grace {
+		t.Errorf("exit status %d after %v, want 130 at once; %s", code, time.Since(begin), rest)
+	}
+	rep, err := conformance.ReadReport(&out, "standard output")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rep.Passed || rep.Ended != "interrupted" || len(rep.Networks) != 1 || len(rep.Switches) != 0 {
+		t.Errorf("passed %v, ended %q, %d networks", rep.Passed, rep.Ended, len(rep.Networks))
 	}
 }
 

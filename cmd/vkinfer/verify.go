@@ -2,215 +2,359 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
-	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/table"
-	"github.com/vkinfer/vkinfer/gpu"
-	"github.com/vkinfer/vkinfer/netplan/graph"
+	"github.com/vkinfer/vkinfer/netplan"
+	"github.com/vkinfer/vkinfer/netplan/models"
 	"github.com/vkinfer/vkinfer/tests/conformance"
-	"github.com/vkinfer/vkinfer/weights"
 )
 
 // verifier is the subcommand verify.
 type verifier struct {
 	*app
 	net        netFlags
+	only, skip stageList
+	op         string
+	mode       string
+	kernels    string
+	full       bool
+	batches    batchList
 	replays    int
+	images     string
+	samples    int
+	baseline   string
+	factor     growth
+	reports    []string
 	format     string
 	validation bool
+	hash       bool // print the logits' hash and nothing else: what the check of further processes starts
+
+	specs  []*models.Spec
+	stages []string
+	before *conformance.Report // of --baseline
 }
 
-func verifyCommand(a *app) *cobra.Command {
-	v := &verifier{app: a}
-	cmd := &cobra.Command{
-		Use:     "verify MODEL",
-		GroupID: groupCheck,
-		Short:   "Compare a device with the CPU reference, value by value",
-		Long: `Run the network on a device and in float64 arithmetic on the CPU, and compare every value that the device stores:
-the largest error and where it is, the relative L2 error, and a verdict. Then run it several times more: the bits
-must be the same each time. The exit status is 3 when anything fails.
+// alterPlan changes every plan before it runs; tests set it, to show that verify sees faults.
+var alterPlan func(*netplan.Plan)
 
-The input is seeded noise; without --checkpoint so are the weights.`,
-		Example: `  vkinfer verify efficientnet_b1_pruned
-  vkinfer verify efficientnet_b3_pruned --checkpoint b3.pth --device vulkan:1 --batch-size 7 -o json`,
-		Args:              args(1, "MODEL"),
-		ValidArgsFunction: completeModel,
-		RunE:              a.action(func(cmd *cobra.Command, args []string) error { return v.run(cmd.Context(), args[0]) }),
+// all stands for every mode, precision or candidate.
+const all = "all"
+
+func verifyCommand(a *app) *cobra.Command {
+	v := &verifier{app: a, factor: 2}
+	cmd := &cobra.Command{
+		Use:     "verify [MODEL...]",
+		GroupID: groupCheck,
+		Short:   "Check whether a device computes what it should",
+		Long: `Check whether a device computes what it should, for one network, several, or all of them:
+
+  ops          every layer shape by itself, in exact integers, where not a bit may differ, and in real numbers,
+               within a bound derived for every element; at several batch sizes, with every kind of kernels
+  network      the network node by node, against float64 arithmetic on the CPU
+  replays      the same input again and again: how many different results there are
+  invariances  what must not matter: neighbours, slots, splits of the batch, places in memory, executors
+  processes    other processes must get the same logits
+  images       with --images: the classes of pictures
+  switches     staging, memory layouts, fusion, kernels and precisions, in every combination
+
+All but images are made unless --only or --skip says otherwise. Inputs are seeded noise; without --checkpoint so
+are the weights. On devices that are CPUs the large maps of ops are cut to at most 17 pixels, unless --full is given.
+
+A failure comes with the command that makes just that check again. The report goes to standard output, and with
+--report as a page (.html, which needs nothing else) or data (.json, for --baseline) into files. The exit status
+is 3 when anything fails, or is worse than in the baseline.`,
+		Example: `  vkinfer verify
+  vkinfer verify efficientnet_b1_pruned --skip ops --report report.html
+  vkinfer verify efficientnet_b3_pruned --checkpoint b3.pth --device vulkan:1 --images photos/
+  vkinfer verify -o json > before.json; vkinfer verify --baseline before.json
+  vkinfer verify --op depthwise-c61-k5-s1-30x30-silu-se10 --mode exact --batch-size 1,3`,
+		Args: args(-1),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return modelNames(), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: a.action(func(cmd *cobra.Command, args []string) error { return v.run(cmd.Context(), args) }),
 	}
-	v.net.addCheckpoint(cmd, "made-up ones")
-	cmd.Flags().StringVar(&v.net.device, "device", "vulkan", "`DEVICE` to verify: vulkan (the best one), vulkan:N, or a part of its name")
-	v.addQuirks(cmd)
-	v.net.addPrecision(cmd)
-	v.net.addImgSize(cmd)
-	v.net.addBatch(cmd, 2, "images in the batch")
-	v.net.addSeed(cmd, "which noise, and which made-up weights")
-	numberFlag(cmd, &v.replays, "replays", "", 5, 0, 1<<20, "further runs, which must all give the same bits")
-	cmd.Flags().BoolVar(&v.validation, "validation", false, "switch the Vulkan validation layers on; what they complain about is a failure")
-	choiceFlag(cmd, &v.format, "output", "o", "form of the report", "text", "json")
+	v.addFlags(cmd)
 	return cmd
 }
 
-func (v *verifier) run(ctx context.Context, name string) error {
-	spec, err := model(name)
-	if err != nil {
-		return err
+func (v *verifier) addFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.Var(&v.only, "only", "make these checks only, separated by commas")
+	f.Var(&v.skip, "skip", "leave these checks out, separated by commas")
+	cmd.MarkFlagsMutuallyExclusive("only", "skip")
+	for _, name := range []string{"only", "skip"} {
+		cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(conformance.Stages(), cobra.ShellCompDirectiveNoFileComp))
 	}
+	v.net.addCheckpoint(cmd, "made-up ones")
+	f.StringVar(&v.net.device, "device", "vulkan", "`DEVICE` to verify: vulkan (the best one), vulkan:N, or a part of its name")
+	v.addQuirks(cmd)
+	precisions, kernels := []string{all}, []string{all}
+	for _, c := range conformance.Candidates() {
+		precisions, kernels = append(precisions, c.Precision), append(kernels, c.Name)
+	}
+	slices.Sort(precisions[1:])
+	slices.Sort(kernels[1:])
+	choiceFlag(cmd, &v.net.precision, "precision", "", "check this arithmetic only", slices.Compact(precisions)...)
+	choiceFlag(cmd, &v.kernels, "kernels", "", "check these kernels only, of those that the planner may choose for a layer", slices.Compact(kernels)...)
+	v.net.addImgSize(cmd)
+	f.VarP(&v.batches, "batch-size", "b", "images in the batch of whole networks (default 2); with --op the layer's batches, separated by commas")
+	v.net.addSeed(cmd, "which noise, and which made-up weights")
+	f.StringVar(&v.op, "op", "", "check only the layer of this `NAME`, as reports print it")
+	cmd.RegisterFlagCompletionFunc("op", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return caseNames(), cobra.ShellCompDirectiveNoFileComp
+	})
+	choiceFlag(cmd, &v.mode, "mode", "", "numbers of the layers that ops checks", all, string(conformance.Exact), string(conformance.Real))
+	f.BoolVar(&v.full, "full", false, "cut no map of a layer and leave out no batch, on devices that are CPUs too; takes long there")
+	numberFlag(cmd, &v.replays, "replays", "", 25, 1, 1<<20, "runs of the same input")
+	f.StringVar(&v.images, "images", "", "picture, or folder `DIR` of pictures, whose classes are compared")
+	cmd.MarkFlagDirname("images")
+	numberFlag(cmd, &v.samples, "num-samples", "", 0, 1, math.MaxInt32, "compare only the first N pictures (default all)")
+	f.StringVar(&v.baseline, "baseline", "", "compare with an earlier report: a `FILE` that -o json or --report x.json wrote")
+	cmd.MarkFlagFilename("baseline", "json")
+	f.Var(&v.factor, "baseline-factor", "by how much an error may grow since the baseline")
+	f.StringSliceVar(&v.reports, "report", nil, "also write the report to `FILE`.html or FILE.json; may be repeated")
+	cmd.MarkFlagFilename("report", "html", "json")
+	choiceFlag(cmd, &v.format, "output", "o", "form of the report; text has every row with --verbose", "text", "json", "html")
+	f.BoolVar(&v.validation, "validation", false, "switch the Vulkan validation layers on; what they complain about is a failure")
+	f.BoolVar(&v.hash, "logits-hash", false, "print the SHA-256 of the logits")
+	f.MarkHidden("logits-hash")
+}
+
+// run checks the command line before anything else, so that nothing is run for hours in vain.
+func (v *verifier) run(ctx context.Context, names []string) error {
 	if strings.EqualFold(v.net.device, "cpu") {
 		return usagef("verify: --device cpu is what devices are compared with; want a Vulkan device")
 	}
-	var sd *weights.StateDict
-	if v.net.checkpoint == "" {
-		sd = v.synthetic(spec, v.net.seed)
-	} else if sd, err = v.stateDict(ctx, spec, v.net.checkpoint); err != nil {
+	if err := v.chooseModels(names); err != nil {
 		return err
 	}
-	size := spec.Transform.Size
-	if v.net.imgSize > 0 {
-		size = v.net.imgSize
-	}
-	if err := checkBatch(v.net.batch, 3*size*size); err != nil {
+	if err := v.chooseStages(); err != nil {
 		return err
 	}
-	g, err := spec.Build(sd, size, size)
-	if err != nil {
-		return setup(err)
-	}
-	rep, complaints, err := v.compare(ctx, g)
-	if err != nil {
+	if err := v.checkBatches(); err != nil {
 		return err
 	}
-	out := newVerifyJSON(rep, complaints)
-	if v.format == "json" {
-		err = table.JSON(v.out, out)
-	} else {
-		err = v.text(rep, complaints, size)
+	for _, path := range v.reports {
+		if ext := strings.ToLower(filepath.Ext(path)); ext != ".html" && ext != ".htm" && ext != ".json" {
+			return usagef("--report %s: want a name that ends in .html or .json", path)
+		}
+		if err := v.needOutput("--report", path, "report.html"); err != nil {
+			return err
+		}
 	}
-	if err != nil {
+	if v.images != "" {
+		if _, err := os.Stat(v.images); err != nil {
+			return usagef("--images: %w", err)
+		}
+	}
+	if err := v.readBaseline(); err != nil {
 		return err
 	}
-	if !out.OK {
-		return &failure{exitCheck, fmt.Errorf("verify: %s on %s: %d of %d values failed; %s; %d messages of the validation layers",
-			rep.Model, rep.Device, rep.Failed, len(rep.Rows), replays(rep), len(complaints))}
+	defer v.removeTemp()
+	if v.hash {
+		return v.printHash(ctx)
+	}
+	return v.verify(ctx)
+}
+
+// chooseModels looks the models up; none named means all of them.
+func (v *verifier) chooseModels(names []string) error {
+	if v.op != "" {
+		if _, err := conformance.FindCase(v.op); err != nil {
+			hint := ""
+			if near := nearest(v.op, caseNames()); near != "" {
+				hint = ", did you mean " + near + "?"
+			}
+			return usagef("--op: no layer %q%s; 'vkinfer verify -o json --only ops' lists them", v.op, hint)
+		}
+	}
+	if len(names) == 0 && v.net.checkpoint == "" {
+		names = modelNames()
+	}
+	for _, name := range names {
+		spec, err := model(name)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(v.specs, spec) {
+			v.specs = append(v.specs, spec)
+		}
+	}
+	if v.net.checkpoint != "" && len(v.specs) != 1 {
+		return usagef("verify: --checkpoint is for one model, but there are %d; name it before the flags", len(v.specs))
 	}
 	return nil
 }
 
-// compare runs the network on the device and the reference. It returns also what the validation layers had
-// to say.
-func (v *verifier) compare(ctx context.Context, g *graph.Graph) (*conformance.Report, []string, error) {
-	dev, err := gpu.Open(gpu.Options{Device: v.net.device, Validation: v.validation, NoQuirks: v.noQuirks})
+func caseNames() []string {
+	cases, err := conformance.Cases()
 	if err != nil {
-		return nil, nil, err
+		return nil
 	}
-	input := noise(uint64(v.net.seed), v.net.batch*g.InputShape().NumElements())
-	rep, err := conformance.Network(ctx, g, dev, input, v.net.batch, v.replays, func(stage string) { v.log.Info(g.Model + ": " + stage) })
-	if e := dev.Close(); err == nil {
-		err = e
+	var names []string
+	for _, c := range cases {
+		names = append(names, c.Name)
 	}
-	complaints := []string{}
-	for _, m := range dev.Messages() { // after Close: objects never destroyed are told then
-		complaints = append(complaints, m.String())
-	}
-	return rep, complaints, err
+	return names
 }
 
-// verifyJSON is a report for programs.
-type verifyJSON struct {
-	*conformance.Report
-	Rows       []verifyRow `json:"rows"`
-	Complaints []string    `json:"validation_messages"`
-	OK         bool        `json:"ok"`
-	Build      buildJSON   `json:"vkinfer"`
-}
-
-// verifyRow is a row whose figures may be no numbers, which JSON cannot say: those are null.
-type verifyRow struct {
-	conformance.Row
-	MaxError finite `json:"max_error"`
-	Got      finite `json:"got"`
-	Want     finite `json:"want"`
-	RelL2    finite `json:"rel_l2"`
-	Centred  finite `json:"centred"`
-	Gate     finite `json:"gate"`
-}
-
-type finite float64
-
-func (f finite) MarshalJSON() ([]byte, error) {
-	if math.IsNaN(float64(f)) || math.IsInf(float64(f), 0) {
-		return []byte("null"), nil
+// chooseStages decides which checks are made.
+func (v *verifier) chooseStages() error {
+	if v.op != "" {
+		if len(v.only) > 0 && !slices.Equal(v.only, stageList{"ops"}) || slices.Contains(v.skip, "ops") {
+			return usagef("verify: --op is one of the checks ops, want no --only or --skip beside it")
+		}
+		v.stages = []string{"ops"}
+		return nil
 	}
-	return json.Marshal(float64(f))
-}
-
-func newVerifyJSON(rep *conformance.Report, complaints []string) verifyJSON {
-	out := verifyJSON{Report: rep, Rows: []verifyRow{}, Complaints: complaints, OK: rep.OK() && len(complaints) == 0, Build: build()}
-	for _, r := range rep.Rows {
-		out.Rows = append(out.Rows, verifyRow{r, finite(r.MaxError), finite(r.Got), finite(r.Want), finite(r.RelL2), finite(r.Centred), finite(r.Gate)})
-	}
-	return out
-}
-
-// noise returns n values of seeded noise as normalised pictures have them: multiples of 1/127.5 from -1 to 1.
-func noise(seed uint64, n int) []float32 {
-	rng := rand.New(rand.NewPCG(seed, 0x7669647265736f6c))
-	out := make([]float32, n)
-	for i := range out {
-		out[i] = (float32(rng.UintN(256))/255 - 0.5) / 0.5
-	}
-	return out
-}
-
-func (v *verifier) text(rep *conformance.Report, complaints []string, size int) error {
-	_, err := fmt.Fprintf(v.out, "%s, %s, batch %d of %dx%d, on %s (%s)\n\n", rep.Model, rep.Precision, rep.Batch, size, size, rep.Device, rep.Driver)
-	if err != nil {
-		return err
-	}
-	t := table.Table{Titles: []string{"node", "kernel", "shape", "max error", "at", "got", "want", "relative L2", "verdict"},
-		Right: []bool{3: true, 5: true, 6: true, 7: true, 8: false}}
-	var worst conformance.Row
-	for _, r := range rep.Rows {
-		t.Add(r.Node, r.Kernel, join(r.Dims[:], "x"), fmt.Sprintf("%.2e", r.MaxError), join(r.Worst[:], ","), fmt.Sprintf("%.7g", r.Got),
-			fmt.Sprintf("%.7g", r.Want), fmt.Sprintf("%.2e", r.RelL2), r.Verdict)
-		if r.Gate > 0 && (worst.Gate == 0 || r.RelL2/r.Gate > worst.RelL2/worst.Gate) {
-			worst = r
+	for _, s := range conformance.Stages() {
+		switch {
+		case len(v.only) > 0 && !slices.Contains(v.only, s), slices.Contains(v.skip, s):
+		case s == "images" && v.images == "":
+			if len(v.only) > 0 {
+				return usagef("verify: --only images needs pictures, want --images DIR")
+			}
+		default:
+			v.stages = append(v.stages, s)
 		}
 	}
-	if err := t.Text(v.out); err != nil {
-		return err
+	if len(v.stages) == 0 {
+		return usagef("verify: --skip leaves no check to make")
 	}
-	for _, m := range complaints {
-		if _, err := fmt.Fprintf(v.out, "\n%s\n", m); err != nil {
+	if v.images != "" && !slices.Contains(v.stages, "images") {
+		return usagef("verify: --images is given, but the checks images are left out")
+	}
+	return nil
+}
+
+// checkBatches sets the batch of the networks, or the batches of the layer.
+func (v *verifier) checkBatches() error {
+	most := slices.Max(conformance.Batches())
+	switch {
+	case v.op != "":
+		if len(v.batches) > 0 && slices.Max(v.batches) > most {
+			return usagef("--batch-size %v: want at most %d with --op", &v.batches, most)
+		}
+		return nil
+	case len(v.batches) > 1:
+		return usagef("--batch-size %v: want one number, or --op beside it", &v.batches)
+	case len(v.batches) == 1:
+		v.net.batch = v.batches[0]
+	default:
+		v.net.batch = 2
+	}
+	for _, spec := range v.specs {
+		size := v.size(spec)
+		if err := checkBatch(v.net.batch, 3*size*size); err != nil {
 			return err
 		}
 	}
-	verdict := "ok"
-	if !rep.OK() || len(complaints) > 0 {
-		verdict = "FAILED"
-	}
-	_, err = fmt.Fprintf(v.out, "\n%s: %d of %d values within their bounds (nearest to its own: %s, relative L2 %.2e of at most %.1e); %s\n",
-		verdict, len(rep.Rows)-rep.Failed, len(rep.Rows), worst.Node, worst.RelL2, worst.Gate, replays(rep))
-	return err
+	return nil
 }
 
-// replays says what came of the further runs.
-func replays(rep *conformance.Report) string {
-	if rep.Distinct > 1 {
-		return fmt.Sprintf("%d different results in %d runs", rep.Distinct, rep.Replays)
+// size is the side of a network's input.
+func (v *verifier) size(spec *models.Spec) int {
+	if v.net.imgSize > 0 {
+		return v.net.imgSize
 	}
-	return fmt.Sprintf("the same bits in %d further runs", rep.Replays)
+	return spec.Transform.Size
 }
 
-func join(v []int, by string) string {
-	s := make([]string, len(v))
-	for i, n := range v {
-		s[i] = fmt.Sprint(n)
+// candidates lists the ways to run networks that were asked for.
+func (v *verifier) candidates() []conformance.Candidate {
+	var out []conformance.Candidate
+	for _, c := range conformance.Candidates() {
+		if (v.net.precision == all || v.net.precision == c.Precision) && (v.kernels == all || v.kernels == c.Name) {
+			out = append(out, c)
+		}
 	}
-	return strings.Join(s, by)
+	return out
+}
+
+// settings are those of the report.
+func (v *verifier) settings() conformance.Settings {
+	s := conformance.Settings{Stages: v.stages, Op: v.op, Modes: v.modes(), Full: v.full, Seed: uint64(v.net.seed)}
+	for _, spec := range v.specs {
+		s.Models = append(s.Models, spec.Name)
+	}
+	if v.net.precision != all {
+		s.Precision = v.net.precision
+	}
+	if v.kernels != all {
+		s.Kernels = v.kernels
+	}
+	return s
+}
+
+func (v *verifier) modes() []conformance.Mode {
+	if v.mode == all {
+		return conformance.Modes()
+	}
+	return []conformance.Mode{conformance.Mode(v.mode)}
+}
+
+// readBaseline reads the report to compare with.
+func (v *verifier) readBaseline() error {
+	if v.baseline == "" {
+		return nil
+	}
+	f, err := os.Open(v.baseline)
+	if err != nil {
+		return usagef("--baseline: %w", err)
+	}
+	defer f.Close()
+	if v.before, err = conformance.ReadReport(f, v.baseline); err == nil {
+		err = conformance.Comparable(v.settings(), v.before)
+	}
+	if err != nil {
+		return usagef("--baseline: %w", err)
+	}
+	return nil
+}
+
+// stageList is a flag that takes a comma-separated list of checks.
+type stageList []string
+
+func (l *stageList) String() string { return strings.Join(*l, ",") }
+func (l *stageList) Type() string   { return "CHECK,..." }
+
+func (l *stageList) Set(s string) error {
+	for _, name := range strings.Split(s, ",") {
+		name = strings.ToLower(strings.TrimSpace(name))
+		if !slices.Contains(conformance.Stages(), name) {
+			hint := ""
+			if near := nearest(name, conformance.Stages()); near != "" {
+				hint = ", did you mean " + near + "?"
+			}
+			return fmt.Errorf("want some of %s%s", strings.Join(conformance.Stages(), ", "), hint)
+		}
+		if !slices.Contains(*l, name) {
+			*l = append(*l, name)
+		}
+	}
+	return nil
+}
+
+// growth is a flag that takes a factor of at least 1.
+type growth float64
+
+func (g *growth) String() string { return fmt.Sprint(float64(*g)) }
+func (g *growth) Type() string   { return "FACTOR" }
+
+func (g *growth) Set(s string) error {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(f >= 1) || math.IsInf(f, 0) {
+		return fmt.Errorf("want a number of at least 1, such as 2")
+	}
+	*g = growth(f)
+	return nil
 }

@@ -8,9 +8,6 @@ import (
 	"slices"
 
 	"github.com/vkinfer/vkinfer/cpuref"
-	"github.com/vkinfer/vkinfer/gpu"
-	"github.com/vkinfer/vkinfer/netplan"
-	"github.com/vkinfer/vkinfer/netplan/graph"
 )
 
 // Agreement is how the device's classes compare with those of float64 arithmetic, over pictures.
@@ -25,6 +22,9 @@ type Agreement struct {
 	Verdict   string `json:"verdict"`   // "ok" or what is wrong
 	Centred   Figure `json:"centred"`   // largest |error| / |logits - mean| of a picture
 	Gate      Figure `json:"gate"`      // what that may be
+
+	Unread  []string `json:"unread,omitempty"`  // pictures that could not be read, and why
+	Command string   `json:"command,omitempty"` // that compares them again
 }
 
 // OK reports whether the device's classes can be trusted.
@@ -41,27 +41,23 @@ type Flip struct {
 	Excused bool   `json:"excused"`
 }
 
-// Agree classifies pictures (name, 3·H·W floats) with the unfused graph g on dev and in float64. A change of
-// rank between classes that are nearer to each other than two errors of four times the size that the gate
-// allows the typical logit is excused: float32 cannot tell them apart. Any other one is a failure, even if
+// Agree classifies pictures (name, 3·H·W floats) on the device and in float64; the subject's Input is not used.
+// A change of rank between classes that are nearer to each other than two errors of four times the size that
+// the gate allows the typical logit is excused: float32 cannot tell them apart. Any other one is a failure, even if
 // the gate, which is about all logits together, is kept.
-func Agree(ctx context.Context, g *graph.Graph, dev *gpu.Device, pictures iter.Seq2[string, []float32]) (*Agreement, error) {
-	fused, err := netplan.RunPasses(g, "fold", "fuse")
+func Agree(ctx context.Context, s Subject, pictures iter.Seq2[string, []float32]) (*Agreement, error) {
+	fused, err := s.fused()
 	if err != nil {
 		return nil, err
 	}
-	plan, err := netplan.Lower(fused, dev.Caps(), netplan.Options{})
-	if err != nil {
-		return nil, err
-	}
-	exec, err := gpu.NewExecutor(dev, plan, gpu.ExecutorOptions{MaxBatch: 1})
+	exec, err := s.executor(s.Device, fused, layout{}, 1)
 	if err != nil {
 		return nil, err
 	}
 	defer exec.Close()
 	a := &Agreement{Flips: []Flip{}, Gate: GateLogitsCentred, LeastGap: Figure(math.Inf(1)), Verdict: "ok"}
 	for name, image := range pictures {
-		want, err := cpuref.Run(ctx, g, float64s(image), 1, cpuref.Options{})
+		want, err := cpuref.Run(ctx, s.Graph, float64s(image), 1, cpuref.Options{})
 		if err != nil {
 			return a, err
 		}

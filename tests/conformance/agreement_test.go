@@ -47,32 +47,6 @@ func TestAgreementFlips(t *testing.T) {
 	}
 }
 
-// TestReportFailures: every kind of check can fail a report.
-func TestReportFailures(t *testing.T) {
-	good := Report{Distinct: 1, Ops: []OpRow{{Verdict: "ok"}}, Invariances: []Check{{Verdict: "ok"}},
-		Switches: []SwitchRow{{Verdict: "ok", Available: true}, {Verdict: "not available: no kernel"}}, Agreement: &Agreement{Verdict: "ok"}}
-	if !good.OK() || len(good.Failures()) != 0 {
-		t.Errorf("a report without failures has %v", good.Failures())
-	}
-	for want, edit := range map[string]func(*Report){
-		"": func(r *Report) { r.Distinct = 2 },
-		"linear-c1 exact linear_f32 y: off": func(r *Report) {
-			r.Ops = []OpRow{{Case: "linear-c1", Mode: Exact, Kernel: "linear_f32", Value: "y", Verdict: "off"}}
-		},
-		"slots: differ": func(r *Report) { r.Invariances = []Check{{Name: "slots", Verdict: "differ"}} },
-		"fusion all, memory staging, arena , debug : other bits": func(r *Report) {
-			r.Switches = []SwitchRow{{Fusion: "all", Memory: "staging", Verdict: "other bits", Available: true}}
-		},
-		"classes of pictures: 1 change": func(r *Report) { r.Agreement = &Agreement{Verdict: "1 change"} },
-	} {
-		r := good
-		edit(&r)
-		if all := strings.Join(r.Failures(), "\n"); r.OK() || !strings.Contains(all, want) {
-			t.Errorf("failures %q, want %q", all, want)
-		}
-	}
-}
-
 // TestDiffer compares bits: zeros of other signs and NaNs included.
 func TestDiffer(t *testing.T) {
 	nan := float32(math.NaN())

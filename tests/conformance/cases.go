@@ -78,6 +78,14 @@ func FindCase(name string) (Case, error) {
 	return Case{}, fmt.Errorf("conformance: no case %q; wanted one of %d such as %s", name, len(all), all[len(all)/2].Name)
 }
 
+// InModels reports whether the layer occurs in one of the models; nil stands for all.
+func (c Case) InModels(names []string) bool {
+	return names == nil || slices.ContainsFunc(c.Layers, func(layer string) bool {
+		model, _, _ := strings.Cut(layer, "/")
+		return slices.Contains(names, model)
+	})
+}
+
 // caseOf describes a node of a fused graph; ok is false for nodes that belong to another one's case.
 func caseOf(g *graph.Graph, n *graph.Node) (c Case, ok bool, err error) {
 	switch op := n.Op.(type) {

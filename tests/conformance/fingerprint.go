@@ -41,6 +41,14 @@ type Floats struct {
 	Fused     bool   `json:"fused"`     // products are added without rounding them first
 }
 
+func (f Floats) String() string {
+	products := "products rounded before they are added"
+	if f.Fused {
+		products = "multiply-adds fused"
+	}
+	return fmt.Sprintf("rounds to %s, denormal numbers %s, %s", f.Rounding, f.Denormals, products)
+}
+
 // NewFingerprint describes dev.
 func NewFingerprint(ctx context.Context, dev *gpu.Device) (*Fingerprint, error) {
 	i := dev.Info()

@@ -2,14 +2,11 @@ package conformance
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"math"
 	"slices"
 
 	"github.com/vkinfer/vkinfer/gpu"
-	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/graph"
 )
 
@@ -26,26 +23,36 @@ func (c Check) OK() bool { return c.Verdict == "ok" }
 // Invariances checks that things which must not matter do not, to the last bit: an image's logits are the
 // same alone, in every slot, among other neighbours, in a batch split anyhow, in an arena laid out otherwise,
 // on another executor and on the device opened again; and exchanging or doubling the rows of the classifier
-// exchanges or doubles the logits. g is the unfused graph; input holds n ≥ 2 images, NCHW.
-func Invariances(ctx context.Context, g *graph.Graph, dev *gpu.Device, input []float32, n int) ([]Check, error) {
-	if per := g.InputShape().NumElements(); n < 2 || len(input) != n*per {
-		return nil, fmt.Errorf("conformance: %d floats for %d images of %v, want at least 2 images", len(input), n, g.InputShape())
+// exchanges or doubles the logits. It takes at least 2 images. progress, if not nil, is told of each kind of
+// change. The checks made before an error are returned beside it.
+func Invariances(ctx context.Context, s Subject, progress func(string)) ([]Check, error) {
+	per := s.Graph.InputShape().NumElements()
+	if s.N < 2 || len(s.Input) != s.N*per {
+		return nil, fmt.Errorf("conformance: %d floats for %d images of %v, want at least 2 images", len(s.Input), s.N, s.Graph.InputShape())
 	}
-	fused, err := netplan.RunPasses(g, "fold", "fuse")
+	if progress == nil {
+		progress = func(string) {}
+	}
+	fused, err := s.fused()
 	if err != nil {
 		return nil, err
 	}
-	v := &invariances{ctx: ctx, dev: dev, fused: fused, input: input, n: n, per: g.InputShape().NumElements(), classes: g.OutputShape().C}
-	exec, err := v.executor(dev, fused, netplan.Options{}, n)
+	v := &invariances{Subject: s, ctx: ctx, graph: fused, per: per, classes: s.Graph.OutputShape().C}
+	exec, err := s.executor(s.Device, fused, layout{}, s.N)
 	if err != nil {
 		return nil, err
 	}
 	defer exec.Close()
-	if v.want, err = exec.Run(ctx, input, n); err != nil {
+	if v.want, err = exec.Run(ctx, s.Input, s.N); err != nil {
 		return nil, err
 	}
-	for _, step := range []func(*gpu.Executor) error{v.images, v.splits, v.placements, v.classifiers, v.reopened} {
-		if err := step(exec); err != nil {
+	for _, step := range []struct {
+		name string
+		run  func(*gpu.Executor) error
+	}{{"order of images", v.images}, {"splits of the batch", v.splits}, {"places in the arena", v.placements},
+		{"rows of the classifier", v.classifiers}, {"executors and devices", v.reopened}} {
+		progress(step.name)
+		if err := step.run(exec); err != nil {
 			return v.checks, err
 		}
 	}
@@ -53,20 +60,12 @@ func Invariances(ctx context.Context, g *graph.Graph, dev *gpu.Device, input []f
 }
 
 type invariances struct {
-	ctx             context.Context
-	dev             *gpu.Device
-	fused           *graph.Graph
-	input, want     []float32
-	n, per, classes int
-	checks          []Check
-}
-
-func (v *invariances) executor(dev *gpu.Device, fused *graph.Graph, opts netplan.Options, batch int) (*gpu.Executor, error) {
-	plan, err := netplan.Lower(fused, dev.Caps(), opts)
-	if err != nil {
-		return nil, err
-	}
-	return gpu.NewExecutor(dev, plan, gpu.ExecutorOptions{MaxBatch: batch, Poison: true})
+	Subject
+	ctx          context.Context
+	graph        *graph.Graph // fused
+	want         []float32
+	per, classes int
+	checks       []Check
 }
 
 // note adds a check; differs says where bits differ, "" where they do not.
@@ -94,13 +93,13 @@ func differ(what string, got, want []float32) string {
 	return fmt.Sprintf("%s: %d of %d values have other bits; the first, %d, is %v and was %v", what, count, len(want), first, got[first], want[first])
 }
 
-func (v *invariances) image(i int) []float32  { return v.input[i*v.per:][:v.per] }
+func (v *invariances) image(i int) []float32  { return v.Input[i*v.per:][:v.per] }
 func (v *invariances) logits(i int) []float32 { return v.want[i*v.classes:][:v.classes] }
 
 // images runs every image alone, and the batch in other orders, with the images' own order as the measure.
 func (v *invariances) images(exec *gpu.Executor) error {
 	differs := ""
-	for i := range v.n {
+	for i := range v.N {
 		got, err := exec.Run(v.ctx, v.image(i), 1)
 		if err != nil {
 			return err
@@ -109,19 +108,19 @@ func (v *invariances) images(exec *gpu.Executor) error {
 			differs = differ(fmt.Sprintf("image %d alone", i), got, v.logits(i))
 		}
 	}
-	v.note("every image alone", v.n, differs)
+	v.note("every image alone", v.N, differs)
 	orders := map[string]func(i int) int{
-		"images in reverse order":           func(i int) int { return v.n - 1 - i },
-		"images moved by one slot":          func(i int) int { return (i + 1) % v.n },
+		"images in reverse order":           func(i int) int { return v.N - 1 - i },
+		"images moved by one slot":          func(i int) int { return (i + 1) % v.N },
 		"the first image in all slots":      func(int) int { return 0 },
 		"every image twice, half the batch": func(i int) int { return i / 2 },
 	}
 	for _, name := range sortedKeys(orders) {
 		var batch, want []float32
-		for i := range v.n {
+		for i := range v.N {
 			batch, want = append(batch, v.image(orders[name](i))...), append(want, v.logits(orders[name](i))...)
 		}
-		got, err := exec.Run(v.ctx, batch, v.n)
+		got, err := exec.Run(v.ctx, batch, v.N)
 		if err != nil {
 			return err
 		}
@@ -133,12 +132,12 @@ func (v *invariances) images(exec *gpu.Executor) error {
 // splits runs the batch in pieces of every size.
 func (v *invariances) splits(*gpu.Executor) error {
 	differs, runs := "", 0
-	for size := 1; size < v.n; size++ {
-		exec, err := v.executor(v.dev, v.fused, netplan.Options{}, size)
+	for size := 1; size < v.N; size++ {
+		exec, err := v.executor(v.Device, v.graph, layout{}, size)
 		if err != nil {
 			return err
 		}
-		got, err := exec.Run(v.ctx, v.input, v.n)
+		got, err := exec.Run(v.ctx, v.Input, v.N)
 		exec.Close()
 		if err != nil {
 			return err
@@ -156,16 +155,16 @@ func (v *invariances) splits(*gpu.Executor) error {
 func (v *invariances) placements(*gpu.Executor) error {
 	for _, p := range []struct {
 		name string
-		opts netplan.Options
+		layout
 	}{
-		{"every tensor in its own place", netplan.Options{KeepAll: true}},
-		{"tensors a little apart", netplan.Options{Guard: 4096}},
+		{"every tensor in its own place", layout{keepAll: true}},
+		{"tensors a little apart", layout{guard: 4096}},
 	} {
-		exec, err := v.executor(v.dev, v.fused, p.opts, v.n)
+		exec, err := v.executor(v.Device, v.graph, p.layout, v.N)
 		if err != nil {
 			return err
 		}
-		got, err := exec.Run(v.ctx, v.input, v.n)
+		got, err := exec.Run(v.ctx, v.Input, v.N)
 		exec.Close()
 		if err != nil {
 			return err
@@ -184,15 +183,15 @@ func (v *invariances) classifiers(*gpu.Executor) error {
 		{"classes in reverse order", func(i int) (int, float64) { return v.classes - 1 - i, 1 }},
 		{"classifier doubled", func(i int) (int, float64) { return i, 2 }},
 	} {
-		changed, err := withClassifier(v.fused, c.row)
+		changed, err := withClassifier(v.graph, c.row)
 		if err != nil {
 			return err
 		}
-		exec, err := v.executor(v.dev, changed, netplan.Options{}, v.n)
+		exec, err := v.executor(v.Device, changed, layout{}, v.N)
 		if err != nil {
 			return err
 		}
-		got, err := exec.Run(v.ctx, v.input, v.n)
+		got, err := exec.Run(v.ctx, v.Input, v.N)
 		exec.Close()
 		if err != nil {
 			return err
@@ -235,33 +234,33 @@ func withClassifier(g *graph.Graph, row func(class int) (from int, factor float6
 
 // reopened runs on a second executor beside the first, and on the device opened a second time.
 func (v *invariances) reopened(first *gpu.Executor) error {
-	second, err := v.executor(v.dev, v.fused, netplan.Options{}, v.n)
+	second, err := v.executor(v.Device, v.graph, layout{}, v.N)
 	if err != nil {
 		return err
 	}
 	defer second.Close()
-	got, err := second.Run(v.ctx, v.input, v.n)
+	got, err := second.Run(v.ctx, v.Input, v.N)
 	if err != nil {
 		return err
 	}
 	differs := differ("second executor", got, v.want)
-	if got, err = first.Run(v.ctx, v.input, v.n); err != nil {
+	if got, err = first.Run(v.ctx, v.Input, v.N); err != nil {
 		return err
 	}
 	if differs == "" {
 		differs = differ("first executor again", got, v.want)
 	}
 	v.note("two executors", 2, differs)
-	dev, err := reopen(v.dev, false)
+	dev, err := reopen(v.Device, false)
 	if err != nil {
 		return err
 	}
 	defer dev.Close()
-	exec, err := v.executor(dev, v.fused, netplan.Options{}, v.n)
+	exec, err := v.executor(dev, v.graph, layout{}, v.N)
 	if err != nil {
 		return err
 	}
-	if got, err = exec.Run(v.ctx, v.input, v.n); err != nil {
+	if got, err = exec.Run(v.ctx, v.Input, v.N); err != nil {
 		return err
 	}
 	differs = differ("device opened again", got, v.want)
@@ -283,26 +282,37 @@ func closeAndListen(dev *gpu.Device) string {
 
 // reopen opens the same device once more.
 func reopen(dev *gpu.Device, staging bool) (*gpu.Device, error) {
-	return gpu.Open(gpu.Options{Device: fmt.Sprintf("vulkan:%d", dev.Info().Index), ForceStaging: staging, NoQuirks: dev.Options().NoQuirks})
+	return gpu.Open(gpu.Options{Device: fmt.Sprintf("vulkan:%d", dev.Info().Index), ForceStaging: staging,
+		NoQuirks: dev.Options().NoQuirks, Validation: dev.Options().Validation})
 }
 
-// LogitsHash runs the unfused graph g on n images and returns a hash of the logits' bits, by which runs of
-// different processes can be compared.
-func LogitsHash(ctx context.Context, g *graph.Graph, dev *gpu.Device, input []float32, n int) (string, error) {
-	fused, err := netplan.RunPasses(g, "fold", "fuse")
+// LogitsHash runs the network and returns a hash of the logits' bits, by which runs of different processes can
+// be compared.
+func LogitsHash(ctx context.Context, s Subject) (string, error) {
+	r, err := Replay(ctx, s, 1, nil)
 	if err != nil {
 		return "", err
 	}
-	v := &invariances{}
-	exec, err := v.executor(dev, fused, netplan.Options{}, n)
-	if err != nil {
-		return "", err
+	return r.Logits, nil
+}
+
+// Processes compares the logits' hash with those that further processes print: child starts one and returns
+// what it printed. What a process fails with is the check's verdict.
+func Processes(ctx context.Context, hash string, runs int, child func(context.Context) (string, error)) (Check, error) {
+	c := Check{Name: "further processes", Verdict: "ok"}
+	for c.Runs < runs {
+		got, err := child(ctx)
+		if ctx.Err() != nil {
+			return c, ctx.Err()
+		}
+		c.Runs++
+		switch {
+		case c.Verdict != "ok":
+		case err != nil:
+			c.Verdict = fmt.Sprintf("process %d: %v", c.Runs, err)
+		case got != hash:
+			c.Verdict = fmt.Sprintf("process %d got other logits: their hash is %.16s, here it is %.16s", c.Runs, got, hash)
+		}
 	}
-	defer exec.Close()
-	logits, err := exec.Run(ctx, input, n)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256([]byte(bitKey(logits)))
-	return hex.EncodeToString(sum[:]), nil
+	return c, nil
 }

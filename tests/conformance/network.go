@@ -2,6 +2,9 @@ package conformance
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"math"
 
@@ -25,139 +28,72 @@ type Row struct {
 	Shape  graph.Shape `json:"-"`      // of one image
 	Dims   [4]int      `json:"shape"`  // N, C, H, W
 
-	MaxError float64 `json:"max_error"` // largest absolute error
-	Worst    [4]int  `json:"worst"`     // where: image, channel, row, column
-	Got      float64 `json:"got"`       // the device's value there
-	Want     float64 `json:"want"`      // the reference's
-	RelL2    float64 `json:"rel_l2"`    // |error| / |reference|
-	Centred  float64 `json:"centred,omitempty"`
-	Gate     float64 `json:"gate"` // what RelL2 may be
-	NotZero  int     `json:"padding_not_zero,omitempty"`
-	Verdict  string  `json:"verdict"` // "ok" or what is wrong
+	MaxError Figure `json:"max_error"` // largest absolute error
+	Worst    [4]int `json:"worst"`     // where: image, channel, row, column
+	Got      Figure `json:"got"`       // the device's value there
+	Want     Figure `json:"want"`      // the reference's
+	RelL2    Figure `json:"rel_l2"`    // |error| / |reference|
+	Centred  Figure `json:"centred,omitempty"`
+	Gate     Figure `json:"gate"` // what RelL2 may be
+	NotZero  int    `json:"padding_not_zero,omitempty"`
+	Verdict  string `json:"verdict"` // "ok" or what is wrong
 }
 
 // OK reports whether the value passed.
 func (r Row) OK() bool { return r.Verdict == "ok" }
 
-// Report is the outcome of a comparison.
-type Report struct {
-	Model     string `json:"model"`
-	Device    string `json:"device"`
-	Driver    string `json:"driver"`
-	Precision string `json:"precision"`
-	Batch     int    `json:"batch"`
-	Rows      []Row  `json:"rows"`
-	Replays   int    `json:"replays"`          // runs of the same input
-	Distinct  int    `json:"distinct_outputs"` // different logits among them, bit for bit
-	Failed    int    `json:"failed"`           // rows that are not ok
-
-	// What further checks found; nil where they did not run.
-	Fingerprint *Fingerprint `json:"fingerprint,omitempty"`
-	Ops         []OpRow      `json:"ops,omitempty"`         // layers by themselves
-	Invariances []Check      `json:"invariances,omitempty"` // what must not matter
-	Switches    []SwitchRow  `json:"switches,omitempty"`    // other ways to run the network
-	Agreement   *Agreement   `json:"agreement,omitempty"`   // classes of pictures
-}
-
-// OK reports whether everything passed.
-func (r *Report) OK() bool { return r.Failed == 0 && r.Distinct <= 1 && len(r.Failures()) == 0 }
-
-// Failures says in a line each what failed of the further checks: layers, invariances, switches, classes.
-func (r *Report) Failures() []string {
-	var out []string
-	for _, o := range r.Ops {
-		if !o.OK() {
-			out = append(out, fmt.Sprintf("%s %s %s %s: %s", o.Case, o.Mode, o.Kernel, o.Value, o.Verdict))
-		}
-	}
-	for _, c := range r.Invariances {
-		if !c.OK() {
-			out = append(out, c.Name+": "+c.Verdict)
-		}
-	}
-	for _, s := range r.Switches {
-		if !s.OK() {
-			out = append(out, fmt.Sprintf("%s kernels %s, fusion %s, memory %s, arena %s, debug %s: %s",
-				s.Precision, s.Kernels, s.Fusion, s.Memory, s.Arena, s.Debug, s.Verdict))
-		}
-	}
-	if !r.Agreement.OK() {
-		out = append(out, "classes of pictures: "+r.Agreement.Verdict)
-	}
-	return out
-}
-
-// Network runs the unfused graph g on dev, folded and fused, and compares every value that the device
-// materialises with float64 arithmetic on the CPU. input holds n images, NCHW. replays more runs of the
-// plan that classification uses must all give the same bits. progress, if not nil, is told of each stage.
-func Network(ctx context.Context, g *graph.Graph, dev *gpu.Device, input []float32, n, replays int, progress func(string)) (*Report, error) {
+// Network runs the network, folded and fused, and compares every value that the device materialises with
+// float64 arithmetic on the CPU. progress, if not nil, is told of each stage.
+func Network(ctx context.Context, s Subject, progress func(string)) ([]Row, error) {
 	if progress == nil {
 		progress = func(string) {}
 	}
-	fused, err := netplan.RunPasses(g, "fold", "fuse")
+	fused, err := s.fused()
 	if err != nil {
 		return nil, err
 	}
-	caps := dev.Caps()
-	rep := &Report{Model: g.Model, Device: caps.Name, Driver: caps.DriverName + " " + caps.DriverInfo, Precision: "float32", Batch: n}
-	progress("running every node on " + caps.Name)
-	plan, got, err := trace(ctx, fused, dev, input, n)
+	progress("running every node on " + s.Device.Caps().Name)
+	plan, got, err := s.trace(ctx, fused)
 	if err != nil {
 		return nil, err
 	}
 	progress("running the reference in float64")
-	want, err := reference(ctx, g, plan, input, n)
+	want, err := s.reference(ctx, plan)
 	if err != nil {
 		return nil, err
 	}
+	rows := []Row{}
 	for _, tr := range got {
-		w, ok := want[tr.Yields]
-		if !ok {
-			continue // partial sums have no counterpart
+		if w, ok := want[tr.Yields]; ok { // partial sums have no counterpart
+			rows = append(rows, compare(plan, tr, w, s.N))
 		}
-		rep.add(compare(plan, tr, w, n))
 	}
-	progress("replaying")
-	if err := rep.replay(ctx, fused, dev, input, n, replays); err != nil {
-		return nil, err
-	}
-	return rep, nil
-}
-
-func (r *Report) add(row Row) {
-	if !row.OK() {
-		r.Failed++
-	}
-	r.Rows = append(r.Rows, row)
+	return rows, nil
 }
 
 // trace runs the plan that keeps every tensor.
-func trace(ctx context.Context, fused *graph.Graph, dev *gpu.Device, input []float32, n int) (*netplan.Plan, []gpu.TraceValue, error) {
-	plan, err := netplan.Lower(fused, dev.Caps(), netplan.Options{KeepAll: true})
+func (s Subject) trace(ctx context.Context, fused *graph.Graph) (*netplan.Plan, []gpu.TraceValue, error) {
+	plan, err := s.lower(s.Device, fused, layout{keepAll: true})
 	if err != nil {
 		return nil, nil, err
 	}
-	exec, err := gpu.NewExecutor(dev, plan, gpu.ExecutorOptions{MaxBatch: n, Poison: true})
+	exec, err := gpu.NewExecutor(s.Device, plan, gpu.ExecutorOptions{MaxBatch: s.N, Poison: true})
 	if err != nil {
 		return nil, nil, err
 	}
 	defer exec.Close()
-	got, err := exec.Trace(ctx, input, n)
+	got, err := exec.Trace(ctx, s.Input, s.N)
 	return plan, got, err
 }
 
 // reference returns the float64 values of the nodes that the plan's tensors hold.
-func reference(ctx context.Context, g *graph.Graph, plan *netplan.Plan, input []float32, n int) (map[string][]float64, error) {
+func (s Subject) reference(ctx context.Context, plan *netplan.Plan) (map[string][]float64, error) {
 	wanted := map[string]bool{}
 	for _, t := range plan.Tensors {
 		wanted[t.Yields] = true
 	}
-	in := make([]float64, len(input))
-	for i, v := range input {
-		in[i] = float64(v)
-	}
 	want := map[string][]float64{}
-	_, err := cpuref.Trace(ctx, g, in, n, cpuref.Options{}, func(node *graph.Node, v []float64) {
+	_, err := cpuref.Trace(ctx, s.Graph, float64s(s.Input), s.N, cpuref.Options{}, func(node *graph.Node, v []float64) {
 		if wanted[node.Name] {
 			want[node.Name] = v
 		}
@@ -165,35 +101,66 @@ func reference(ctx context.Context, g *graph.Graph, plan *netplan.Plan, input []
 	return want, err
 }
 
-func (r *Report) replay(ctx context.Context, fused *graph.Graph, dev *gpu.Device, input []float32, n, replays int) error {
-	plan, err := netplan.Lower(fused, dev.Caps(), netplan.Options{})
-	if err != nil {
-		return err
-	}
-	exec, err := gpu.NewExecutor(dev, plan, gpu.ExecutorOptions{MaxBatch: n, Poison: true})
-	if err != nil {
-		return err
-	}
-	defer exec.Close()
-	seen := map[string]bool{}
-	for r.Replays = 0; r.Replays < replays; r.Replays++ {
-		logits, err := exec.Run(ctx, input, n)
-		if err != nil {
-			return err
-		}
-		seen[bitKey(logits)] = true
-	}
-	r.Distinct = len(seen)
-	return nil
+// Replays is what came of running one input again and again.
+type Replays struct {
+	Runs     int    `json:"runs"`
+	Distinct int    `json:"distinct_outputs"` // different logits among them, bit for bit
+	Logits   string `json:"logits_sha256"`    // of the first run's
 }
 
-func bitKey(v []float32) string {
+// OK reports whether all runs gave the same bits.
+func (r *Replays) OK() bool { return r == nil || r.Distinct <= 1 }
+
+// Replay runs the plan that classification uses so many times on the same input and counts the different
+// results. What was counted before an error is returned beside it.
+func Replay(ctx context.Context, s Subject, runs int, progress func(done int)) (*Replays, error) {
+	if progress == nil {
+		progress = func(int) {}
+	}
+	fused, err := s.fused()
+	if err != nil {
+		return nil, err
+	}
+	plan, err := s.lower(s.Device, fused, layout{})
+	if err != nil {
+		return nil, err
+	}
+	// As in use the arena is not poisoned: what is read before it is written then differs from run to run.
+	exec, err := gpu.NewExecutor(s.Device, plan, gpu.ExecutorOptions{MaxBatch: s.N})
+	if err != nil {
+		return nil, err
+	}
+	defer exec.Close()
+	return countRuns(runs, func() ([]float32, error) { return exec.Run(ctx, s.Input, s.N) }, progress)
+}
+
+// countRuns counts the different results of run.
+func countRuns(runs int, run func() ([]float32, error), progress func(done int)) (*Replays, error) {
+	r, seen := &Replays{}, map[string]bool{}
+	for r.Runs < runs {
+		logits, err := run()
+		if err != nil {
+			return r, err
+		}
+		hash := logitsHash(logits)
+		if r.Runs == 0 {
+			r.Logits = hash
+		}
+		seen[hash] = true
+		r.Runs, r.Distinct = r.Runs+1, len(seen)
+		progress(r.Runs)
+	}
+	return r, nil
+}
+
+// logitsHash is a hash of the values' bits.
+func logitsHash(v []float32) string {
 	b := make([]byte, 0, 4*len(v))
 	for _, x := range v {
-		u := math.Float32bits(x)
-		b = append(b, byte(u), byte(u>>8), byte(u>>16), byte(u>>24))
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
 	}
-	return string(b)
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 // compare judges one tensor against the reference.
@@ -207,16 +174,16 @@ func compare(plan *netplan.Plan, got gpu.TraceValue, want []float64, n int) Row 
 	worst := -1
 	for i, w := range want {
 		d := float64(got.Data[i]) - w
-		if a := math.Abs(d); worst < 0 || a > row.MaxError || math.IsNaN(a) && !math.IsNaN(row.MaxError) {
-			row.MaxError, worst = a, i
+		if a := math.Abs(d); worst < 0 || beyond(a, float64(row.MaxError)) {
+			row.MaxError, worst = Figure(a), i
 		}
 	}
 	row.Worst = place(worst, s)
-	row.Got, row.Want = float64(got.Data[worst]), want[worst]
+	row.Got, row.Want = Figure(got.Data[worst]), Figure(want[worst])
 	per := s.NumElements()
 	for i := 0; i < len(want); i += per { // each image by itself, so that none hides behind another
 		plain, centred := errors(got.Data[i:i+per], want[i:i+per])
-		row.RelL2, row.Centred = worse(row.RelL2, plain), worse(row.Centred, centred)
+		row.RelL2, row.Centred = Figure(worse(float64(row.RelL2), plain)), Figure(worse(float64(row.Centred), centred))
 	}
 	output := plan.Tensors[plan.OutputTensor].Yields == got.Yields
 	if output {
@@ -226,9 +193,9 @@ func compare(plan *netplan.Plan, got gpu.TraceValue, want []float64, n int) Row 
 	}
 	switch {
 	case !(row.RelL2 <= row.Gate):
-		row.Verdict = fmt.Sprintf("relative L2 %.2e, want at most %.1e", row.RelL2, row.Gate)
+		row.Verdict = fmt.Sprintf("relative L2 %.2e, want at most %.1e", float64(row.RelL2), float64(row.Gate))
 	case output && !(row.Centred <= GateLogitsCentred):
-		row.Verdict = fmt.Sprintf("centred error %.2e, want at most %.0e", row.Centred, GateLogitsCentred)
+		row.Verdict = fmt.Sprintf("centred error %.2e, want at most %.0e", float64(row.Centred), GateLogitsCentred)
 	case row.NotZero > 0:
 		row.Verdict = fmt.Sprintf("%d padding lanes are not zero", row.NotZero)
 	}

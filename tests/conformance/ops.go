@@ -37,6 +37,7 @@ type OpOptions struct {
 	Candidates []Candidate
 	Full       bool // do not cut large maps
 	Seed       uint64
+	Flags      string // further ones of the command that runs a failure again, such as "--device vulkan:1"
 
 	Progress func(done, total int, name string) // called before each case; may be nil
 	// Alter changes a plan before it runs: to show that the checks see faults.
@@ -106,7 +107,8 @@ func (r OpRow) OK() bool { return r.Verdict == "ok" }
 
 // Ops runs layers one by one on dev and judges every value that they write: every case, in every mode, with
 // every candidate, at every batch size. Tensors lie apart in an arena full of NaNs, with guards around
-// everything. What fails is in the rows; the error is for what ends the run: a lost device, or ctx.
+// everything. What fails is in the rows; the error is for what ends the run: a lost device, or ctx. The rows made
+// before it are returned beside it.
 func Ops(ctx context.Context, dev *gpu.Device, opts OpOptions) ([]OpRow, error) {
 	o, err := opts.complete()
 	if err != nil {
@@ -120,18 +122,21 @@ func Ops(ctx context.Context, dev *gpu.Device, opts OpOptions) ([]OpRow, error) 
 			if err != nil {
 				return rows, err
 			}
-			batches, used := o.batchesFor(pr, dev.Caps().Type), 0
-			for _, n := range batches {
-				used += n
+			if err := ctx.Err(); err != nil {
+				return rows, err
 			}
-			pr.solve(used)
+			batches := o.batchesFor(pr, dev.Caps().Type)
+			pr.solve(batches)
 			for _, cand := range o.Candidates {
 				o.Progress(done, total, c.Name+" "+string(mode))
 				done++
 				run := &opRun{problem: pr, cand: cand, opts: o, batches: batches}
 				err := run.run(ctx, dev)
+				if ctx.Err() != nil { // half a case is no verdict
+					return rows, ctx.Err()
+				}
 				rows = append(rows, run.rows()...)
-				if ctx.Err() != nil || stderrors.Is(err, gpu.ErrDeviceLost) || stderrors.Is(err, gpu.ErrClosed) {
+				if stderrors.Is(err, gpu.ErrDeviceLost) || stderrors.Is(err, gpu.ErrClosed) {
 					return rows, err
 				}
 			}
@@ -181,16 +186,14 @@ func (r *opRun) run(ctx context.Context, dev *gpu.Device) error {
 		return r.fail(0, err)
 	}
 	defer exec.Close()
-	first := 0
 	for _, n := range r.batches {
 		if n > exec.MaxBatch() {
 			r.fail(n, fmt.Errorf("conformance: the device has memory for %d images only", exec.MaxBatch()))
 			continue
 		}
-		if err := r.batch(ctx, exec, n, first); err != nil {
+		if err := r.batch(ctx, exec, n); err != nil {
 			return r.fail(n, err)
 		}
-		first += n // so that batches are made of different images, in different slots
 	}
 	return nil
 }
@@ -203,9 +206,13 @@ func (r *opRun) fail(n int, err error) error {
 	return err
 }
 
-// batch runs images first, first+1, … and judges what they gave.
-func (r *opRun) batch(ctx context.Context, exec *gpu.Executor, n, first int) error {
-	image := func(slot int) int { return (first + slot) % images }
+// imageIn returns which image lies in a slot of the batch of n: it depends on nothing else, so that a batch can
+// be run again alone, and image 0 is in all of them, in different slots.
+func imageIn(n, slot int) int { return (images - n/2 + slot) % images }
+
+// batch runs n images and judges what they gave.
+func (r *opRun) batch(ctx context.Context, exec *gpu.Executor, n int) error {
+	image := func(slot int) int { return imageIn(n, slot) }
 	var input []float32
 	for slot := range n {
 		input = append(input, r.input(image(slot))...)
@@ -383,18 +390,28 @@ func (v *opValue) row(row *OpRow) {
 	row.MaxError, row.Bound, row.Ratio, row.NMSE = Figure(v.maxError), Figure(v.bound), Figure(v.ratio), Figure(v.nmse())
 }
 
+// upTo returns the batches that ran until the one that failed, all of them if none did by itself: what came
+// before may have left something behind.
+func (r *opRun) upTo(batch int) []int {
+	if i := slices.Index(r.batches, batch); i >= 0 {
+		return r.batches[:i+1]
+	}
+	return r.batches
+}
+
 // repro adds to a failure the command that runs it alone.
 func (r *opRun) repro(f *Failure) *Failure {
 	if f == nil {
 		return nil
 	}
 	var sb strings.Builder
-	fmt.Fprintf(&sb, "vkinfer verify --op %s --mode %s --seed %d", r.c.Name, r.mode, r.opts.Seed)
-	if r.cand.Name != "default" {
-		fmt.Fprintf(&sb, " --candidate %s", r.cand.Name)
-	}
+	fmt.Fprintf(&sb, "vkinfer verify --op %s --mode %s --seed %d --precision %s --kernels %s --batch-size %s",
+		r.c.Name, r.mode, r.opts.Seed, r.cand.Precision, r.cand.Name, strings.Trim(strings.ReplaceAll(fmt.Sprint(r.upTo(f.Batch)), " ", ","), "[]"))
 	if r.opts.Full {
 		sb.WriteString(" --full")
+	}
+	if r.opts.Flags != "" {
+		sb.WriteString(" " + r.opts.Flags)
 	}
 	g := *f
 	g.Repro = sb.String()

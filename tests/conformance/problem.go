@@ -156,12 +156,18 @@ func (pr *problem) drawExact(rng *rand.Rand) error {
 	return pr.drawGates(rng, sums)
 }
 
-// solve computes what the first n images must give.
-func (pr *problem) solve(n int) {
+// solve computes what the images of those batches must give.
+func (pr *problem) solve(batches []int) {
+	var used [images]bool
+	for _, n := range batches {
+		for slot := range n {
+			used[imageIn(n, slot)] = true
+		}
+	}
 	w, bias := integers(pr.p.w), integers(pr.p.bias)
-	eachImage(min(n, images), func(i int) {
+	eachImage(images, func(i int) {
 		switch {
-		case pr.y[i].value != nil:
+		case !used[i] || pr.y[i].value != nil:
 		case pr.mode == Exact:
 			pr.y[i], _ = pr.solveExact(i, w, bias)
 		default:

@@ -124,7 +124,7 @@ func TestReferencesAgree(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			pr.solve(images)
+			pr.solve([]int{images})
 			for i := range 2 {
 				var y []float64
 				for _, n := range pr.graph.Nodes {
@@ -264,7 +264,7 @@ func TestBoundsHold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pr.solve(1)
+		pr.solve([]int{1})
 		pixels := pr.layer.out.H * pr.layer.out.W
 		worst := 0.0
 		for name, sum := range orders {

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	stderrors "errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,6 +16,7 @@ import (
 
 // SwitchRow is the verdict on a network run with its switches set in one way.
 type SwitchRow struct {
+	Model     string `json:"model"`
 	Precision string `json:"precision"`
 	Kernels   string `json:"kernels"` // the candidate (see Candidates)
 	Fusion    string `json:"fusion"`  // "all", or which pass was left out
@@ -22,62 +24,69 @@ type SwitchRow struct {
 	Arena     string `json:"arena"`   // "shared", or "apart": every tensor in its own place
 	Debug     string `json:"debug"`   // "off", or "on": NaN poison and guards
 
-	Available bool   `json:"available"` // false where nothing can run: Verdict says why
-	RelL2     Figure `json:"rel_l2"`    // of the logits, against float64; the worst image's
-	Centred   Figure `json:"centred"`   // the same relative to the logits without their mean
-	Verdict   string `json:"verdict"`   // "ok" or what is wrong, or missing
+	Available bool   `json:"available"`         // false where nothing can run: Verdict says why
+	RelL2     Figure `json:"rel_l2"`            // of the logits, against float64; the worst image's
+	Centred   Figure `json:"centred"`           // the same relative to the logits without their mean
+	Verdict   string `json:"verdict"`           // "ok" or what is wrong, or missing
+	Command   string `json:"command,omitempty"` // that runs the network's switches again
 }
 
 // OK reports whether the row passed, or cannot run on purpose.
 func (r SwitchRow) OK() bool { return r.Verdict == "ok" || !r.Available }
 
-// Switches runs the unfused graph g with every combination of switches on n images: candidates' kernels,
-// fusion levels, direct memory and staging, arena layouts, debug aids. Every row must be near float64
-// arithmetic, and rows with the same kernels, whatever else is switched, must agree to the last bit.
-func Switches(ctx context.Context, g *graph.Graph, dev *gpu.Device, input []float32, n int) ([]SwitchRow, error) {
-	in := make([]float64, len(input))
-	for i, v := range input {
-		in[i] = float64(v)
+// Switches runs the network with every combination of switches: the candidates' kernels (nil for all of
+// them; the subject's own candidate is not used), fusion levels, direct memory and staging, arena layouts, debug
+// aids. Every row must be near float64 arithmetic, and rows with the same kernels, whatever else is switched,
+// must agree to the last bit. progress, if not nil, is told of each kind of kernels. The rows made before an
+// error are returned beside it.
+func Switches(ctx context.Context, s Subject, cands []Candidate, progress func(done, total int, what string)) ([]SwitchRow, error) {
+	if cands == nil {
+		cands = Candidates()
 	}
-	want, err := cpuref.Run(ctx, g, in, n, cpuref.Options{})
+	if progress == nil {
+		progress = func(int, int, string) {}
+	}
+	want, err := cpuref.Run(ctx, s.Graph, float64s(s.Input), s.N, cpuref.Options{})
 	if err != nil {
 		return nil, err
 	}
-	staged, err := reopen(dev, true)
+	staged, err := reopen(s.Device, true)
 	if err != nil {
 		return nil, err
 	}
 	defer staged.Close()
-	s := &switches{ctx: ctx, input: input, n: n, want: want, classes: g.OutputShape().C, bits: map[string][]float32{}}
-	s.devices = map[string]*gpu.Device{"staging": staged}
-	if dev.Caps().HostVisible {
-		s.devices["direct"] = dev
+	w := &switches{Subject: s, ctx: ctx, want: want, classes: s.Graph.OutputShape().C, bits: map[string][]float32{}}
+	w.devices = map[string]*gpu.Device{"staging": staged}
+	if s.Device.Caps().HostVisible {
+		w.devices["direct"] = s.Device
 	}
-	for _, level := range fusionLevels() {
-		fused, err := fuse(g, level)
+	levels := fusionLevels()
+	for i, level := range levels {
+		fused, err := fuse(s.Graph, level)
 		if err != nil {
-			return s.rows, err
+			return w.rows, err
 		}
-		for _, cand := range Candidates() {
-			if err := s.level(fused, level, cand); err != nil {
-				return s.rows, err
+		for j, cand := range cands {
+			progress(i*len(cands)+j, len(levels)*len(cands), fmt.Sprintf("%s, %s, fusion %s", cand.Precision, cand.Name, level))
+			if err := w.level(fused, level, cand); err != nil {
+				return w.rows, err
 			}
 		}
 	}
 	if said := closeAndListen(staged); said != "" {
-		s.rows = append(s.rows, SwitchRow{Fusion: "all", Memory: "staging", Available: true, Verdict: said})
+		w.rows = append(w.rows, SwitchRow{Model: s.Graph.Model, Fusion: "all", Memory: "staging", Available: true, Verdict: said})
 	}
-	return s.rows, nil
+	return w.rows, nil
 }
 
 type switches struct {
-	ctx        context.Context
-	input      []float32
-	n, classes int
-	want       []float64
-	devices    map[string]*gpu.Device
-	bits       map[string][]float32 // logits by what may change them
-	rows       []SwitchRow
+	Subject
+	ctx     context.Context
+	classes int
+	want    []float64
+	devices map[string]*gpu.Device
+	bits    map[string][]float32 // logits by what may change them
+	rows    []SwitchRow
 }
 
 // fusionLevels lists "all" and, for every pass of the fuse stage, the level without it.
@@ -107,8 +116,9 @@ func fuse(g *graph.Graph, level string) (*graph.Graph, error) {
 
 // level runs one fusion level with one candidate.
 func (s *switches) level(fused *graph.Graph, level string, cand Candidate) error {
-	row := SwitchRow{Precision: cand.Precision, Kernels: cand.Name, Fusion: level, Arena: "shared", Debug: "off"}
-	if _, err := netplan.Lower(fused, s.anyDevice().Caps(), cand.Options); err != nil {
+	s.Candidate = cand
+	row := SwitchRow{Model: s.Graph.Model, Precision: cand.Precision, Kernels: cand.Name, Fusion: level, Arena: "shared", Debug: "off"}
+	if _, err := s.lower(s.devices["staging"], fused, layout{}); err != nil {
 		row.Memory = "-"
 		row.Verdict = fmt.Sprintf("not available: %s", strings.TrimPrefix(err.Error(), "netplan: "))
 		s.rows = append(s.rows, row)
@@ -119,7 +129,7 @@ func (s *switches) level(fused *graph.Graph, level string, cand Candidate) error
 		for _, arena := range []string{"shared", "apart"} {
 			for _, debug := range []string{"off", "on"} {
 				row.Memory, row.Arena, row.Debug = memory, arena, debug
-				if err := s.run(fused, cand, row); err != nil {
+				if err := s.run(fused, row); err != nil {
 					return err
 				}
 			}
@@ -128,34 +138,37 @@ func (s *switches) level(fused *graph.Graph, level string, cand Candidate) error
 	return nil
 }
 
-func (s *switches) anyDevice() *gpu.Device { return s.devices["staging"] }
-
-// run runs one row and judges it; what the device refuses is the row's verdict.
-func (s *switches) run(fused *graph.Graph, cand Candidate, row SwitchRow) error {
-	logits, err := s.logits(fused, cand, row)
+// run runs one row and judges it; what the device refuses is the row's verdict. An interrupted row is left out.
+func (s *switches) run(fused *graph.Graph, row SwitchRow) error {
+	logits, err := s.logits(fused, row)
+	if e := s.ctx.Err(); e != nil {
+		return e
+	}
 	if err == nil {
 		row.Verdict = s.judge(&row, logits)
 	} else {
 		row.Verdict = err.Error()
 	}
 	s.rows = append(s.rows, row)
-	return s.ctx.Err()
+	if stderrors.Is(err, gpu.ErrDeviceLost) {
+		return err
+	}
+	return nil
 }
 
-func (s *switches) logits(fused *graph.Graph, cand Candidate, row SwitchRow) ([]float32, error) {
-	dev, opts := s.devices[row.Memory], cand.Options
-	opts.KeepAll = row.Arena == "apart"
-	plan, err := netplan.Lower(fused, dev.Caps(), opts)
+func (s *switches) logits(fused *graph.Graph, row SwitchRow) ([]float32, error) {
+	dev := s.devices[row.Memory]
+	plan, err := s.lower(dev, fused, layout{keepAll: row.Arena == "apart"})
 	if err != nil {
 		return nil, err
 	}
 	debug := row.Debug == "on"
-	exec, err := gpu.NewExecutor(dev, plan, gpu.ExecutorOptions{MaxBatch: s.n, Poison: debug, Guards: debug})
+	exec, err := gpu.NewExecutor(dev, plan, gpu.ExecutorOptions{MaxBatch: s.N, Poison: debug, Guards: debug})
 	if err != nil {
 		return nil, err
 	}
 	defer exec.Close()
-	return exec.Run(s.ctx, s.input, s.n)
+	return exec.Run(s.ctx, s.Input, s.N)
 }
 
 func (s *switches) judge(row *SwitchRow, logits []float32) string {

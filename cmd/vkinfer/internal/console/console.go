@@ -65,9 +65,18 @@ func (c *Console) ShowsProgress() bool {
 	return c.bars
 }
 
-// Progress starts a progress bar over total units (negative: unknown), bytes or pieces. Without a
+// Progress starts a progress bar over total units (negative: unknown), bytes or pictures. Without a
 // terminal nothing is shown, but the result can be used all the same.
 func (c *Console) Progress(what string, total int64, bytes bool) *Progress {
+	return c.progress(what, total, bytes, "img")
+}
+
+// Count is Progress over pieces of another kind.
+func (c *Console) Count(what string, total int64, unit string) *Progress {
+	return c.progress(what, total, false, unit)
+}
+
+func (c *Console) progress(what string, total int64, bytes bool, unit string) *Progress {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.bars {
@@ -78,7 +87,7 @@ func (c *Console) Progress(what string, total int64, bytes bool) *Progress {
 	}
 	c.bar = progressbar.NewOptions64(total,
 		progressbar.OptionSetDescription(what), progressbar.OptionSetWriter(c.w), progressbar.OptionShowBytes(bytes),
-		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("img"), progressbar.OptionSetWidth(30),
+		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit), progressbar.OptionSetWidth(30),
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionEnableColorCodes(false))
 	return &Progress{c}
 }
