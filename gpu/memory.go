@@ -3,6 +3,7 @@ package gpu
 import (
 	"fmt"
 	"math/bits"
+	"sync/atomic"
 	"unsafe"
 
 	vk "github.com/vulkan-go/vulkan"
@@ -66,6 +67,10 @@ func (p *probed) memoryType(use memoryUse, allowed uint32) int {
 	return found
 }
 
+// deviceBytes is the device memory that this process holds, of all devices. Tests see leaks by it, with or
+// without a validation layer.
+var deviceBytes atomic.Int64
+
 // buffer is a VkBuffer with memory of its own.
 type buffer struct {
 	d        *Device
@@ -120,6 +125,7 @@ func (b *buffer) create(use memoryUse) error {
 		return err
 	}
 	b.mem, b.held = mem, int64(req.Size)
+	deviceBytes.Add(b.held)
 	if err := d.call("vkBindBufferMemory", func() vk.Result { return vk.BindBufferMemory(d.h, h, mem, 0) }); err != nil {
 		return err
 	}
@@ -145,6 +151,7 @@ func (b *buffer) free() {
 	}
 	if b.mem != nil {
 		vk.FreeMemory(b.d.h, b.mem, nil)
+		deviceBytes.Add(-b.held)
 	}
 	*b = buffer{}
 }

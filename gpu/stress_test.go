@@ -78,7 +78,10 @@ func TestCyclesDoNotLeak(t *testing.T) {
 		}
 		debug.FreeOSMemory()
 		grown := residentKiB(t) - before
-		fmt.Printf("%d cycles: %+d KiB\n", cycles, grown)
+		fmt.Printf("%d cycles: resident %d KiB before, %+d KiB; device memory held: %d bytes\n", cycles, before, grown, deviceBytes.Load())
+		if n := deviceBytes.Load(); n != 0 {
+			return fmt.Errorf("%d bytes of device memory are held after %d cycles, want 0", n, cycles)
+		}
 		if grown > allowed {
 			return fmt.Errorf("resident memory grew by %d KiB in %d cycles, want at most %d", grown, cycles, allowed)
 		}
