@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,9 +22,13 @@ type bencher struct {
 	net         netFlags
 	batches     batchList
 	devices     []string
+	precisions  []string
+	images      string // folder or file of the pictures
 	repetitions int
 	warmup      int
 	format      string
+	pictures    [][]byte // what ClassifyBatch gets, again and again
+	names       []string // of the pictures
 }
 
 // batchList is a flag that takes a comma-separated list of batch sizes.
@@ -61,14 +64,22 @@ func benchCommand(a *app) *cobra.Command {
 		Use:     "bench MODEL...",
 		GroupID: groupCheck,
 		Short:   "Measure time and memory",
-		Long: `Measure how long a network takes: seeded noise through Classifier.Run, which uploads a batch of tensors, computes,
-and reads the logits back. Decoding pictures is not measured. After a warm-up each batch size is run -r times, and
-at least for a second; the median counts, p10 and p90 show the spread.
+		Long: `Measure how long a network takes, three times for each batch size:
+
+  resident    the input is in device memory already, the results stay there; what timm calls infer
+  transfer    Classifier.Run: a batch of tensors is uploaded, computed, and the logits are read back
+  end to end  Classifier.ClassifyBatch: pictures in memory are decoded, resized, cropped, classified and ranked
+
+Inputs are seeded noise, and the pictures of --images or a made-up JPEG of 640x480. After a warm-up each is run -r
+times, and at least for a second; the median counts, p10 and p90 show the spread. Resident runs share a submit where
+they are short. A batch that does not fit the device runs in parts, resident only the first of them.
 
 "Open" is reading the weights, planning and compiling, until the first run can start. GFLOP/s counts two operations
-per multiply-add of the layers as published, whatever the device computes beside them.`,
-		Example: `  vkinfer bench efficientnet_b1_pruned -b 1,8,64 -o md
-  vkinfer bench efficientnet_b1_pruned efficientnet_b2_pruned --device vulkan:0,cpu -r 3 -o csv > bench.csv`,
+per multiply-add of the layers as published, whatever the device computes beside them. The form timm is what timm's
+benchmark prints at its end; csv and json have the same columns among others; benchstat is for Go's tool of that name.`,
+		Example: `  vkinfer bench efficientnet_b1_pruned -b 1,8,64
+  vkinfer bench efficientnet_b1_pruned efficientnet_b2_pruned --device vulkan:0,cpu -r 3 -o csv > bench.csv
+  vkinfer bench efficientnet_b3_pruned -b 256 --images photos/ -o benchstat > new.txt`,
 		Args:        args(-1, "MODEL"),
 		Annotations: map[string]string{hasCPU: "yes"},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -79,14 +90,16 @@ per multiply-add of the layers as published, whatever the device computes beside
 	f := cmd.Flags()
 	b.net.addCheckpoint(cmd, "made-up ones")
 	b.addQuirks(cmd)
-	b.net.addPrecision(cmd)
+	choicesFlag(cmd, &b.precisions, "precision", "arithmetics of the network, separated by commas", precisions...)
 	b.net.addImgSize(cmd)
 	b.net.addSeed(cmd, "which noise, and which made-up weights")
 	f.StringSliceVar(&b.devices, "device", []string{"vulkan"}, "`DEVICES` to measure, separated by commas: vulkan (the best one), vulkan:N, part of a name, cpu")
 	f.VarP(&b.batches, "batch-size", "b", "batch sizes, separated by commas")
 	numberFlag(cmd, &b.repetitions, "repetitions", "r", 10, 1, maxRuns, "runs of each batch size, at least")
 	numberFlag(cmd, &b.warmup, "warmup", "", 2, 0, maxRuns, "runs before the first that counts")
-	choiceFlag(cmd, &b.format, "output", "o", "form of the results", "md", "csv", "json", "jsonl")
+	choiceFlag(cmd, &b.format, "output", "o", "form of the results", "md", "csv", "json", "jsonl", "timm", "benchstat")
+	f.StringVar(&b.images, "images", "", "folder `DIR` of pictures, or one picture, for the end-to-end figures (default a made-up one)")
+	cmd.MarkFlagDirname("images")
 	return cmd
 }
 
@@ -112,6 +125,9 @@ func (b *bencher) run(ctx context.Context, names []string) error {
 	if b.net.checkpoint == "-" {
 		return usagef("bench: --checkpoint - cannot be opened twice, want a file")
 	}
+	if err := b.loadPictures(ctx); err != nil {
+		return err
+	}
 	out := &benchWriter{w: b.out, format: b.format}
 	defer b.removeTemp()
 	err := b.all(ctx, specs, out)
@@ -136,12 +152,14 @@ func (b *bencher) all(ctx context.Context, specs []*models.Spec, out *benchWrite
 			path = temp
 		}
 		for _, device := range b.devices {
-			rows, err := b.device(ctx, spec, device, path)
-			if e := out.add(rows); err == nil {
-				err = e
-			}
-			if err != nil {
-				return err
+			for _, precision := range b.precisions {
+				rows, err := b.device(ctx, spec, device, precision, path)
+				if e := out.add(rows); err == nil {
+					err = e
+				}
+				if err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -171,6 +189,23 @@ type benchRow struct {
 	ImagesPerSecond float64 `json:"images_per_second"`
 	GFLOPS          float64 `json:"gflops"`
 
+	ResidentMs     float64 `json:"resident_ms_per_image"`
+	ResidentP10    float64 `json:"resident_ms_per_image_p10"`
+	ResidentP90    float64 `json:"resident_ms_per_image_p90"`
+	ResidentRate   float64 `json:"resident_images_per_second"`
+	ResidentGFLOPS float64 `json:"resident_gflops"`
+	ResidentRuns   int     `json:"resident_runs"`
+	ResidentPasses int     `json:"resident_passes"` // batches in each of the runs
+
+	EndMs    float64 `json:"end_to_end_ms_per_image"`
+	EndP10   float64 `json:"end_to_end_ms_per_image_p10"`
+	EndP90   float64 `json:"end_to_end_ms_per_image_p90"`
+	EndRate  float64 `json:"end_to_end_images_per_second"`
+	EndRuns  int     `json:"end_to_end_runs"`
+	Pictures int     `json:"pictures"` // different ones
+
+	timmColumns
+
 	OpenMs            float64 `json:"open_ms"`         // the first time
 	FirstLogitsMs     float64 `json:"first_logits_ms"` // from before opening to the first result
 	WarmOpenMs        float64 `json:"warm_open_ms"`    // again in the same process
@@ -183,13 +218,15 @@ type benchRow struct {
 	MACs         int64 `json:"macs_per_image"`
 	Bytes        int64 `json:"bytes_per_image"`
 	MaxBatch     int   `json:"max_batch"` // images the device ran at once; larger batches were split
+
+	resident, transfer, end []float64 // ms of every run of a batch
 }
 
 // device measures all batch sizes on one device. It returns the rows it has also beside an error.
-func (b *bencher) device(ctx context.Context, spec *models.Spec, device, checkpoint string) (rows []benchRow, err error) {
+func (b *bencher) device(ctx context.Context, spec *models.Spec, device, precision, checkpoint string) (rows []benchRow, err error) {
 	resetPeakRSS()
 	largest := slices.Max(b.batches)
-	opts := vkinfer.Options{Checkpoint: checkpoint, Device: device, Precision: b.net.precision, ImgSize: b.net.imgSize, MaxBatch: largest, NoQuirks: b.noQuirks}
+	opts := vkinfer.Options{Checkpoint: checkpoint, Device: device, Precision: precision, ImgSize: b.net.imgSize, MaxBatch: largest, NoQuirks: b.noQuirks}
 	b.log.Info(fmt.Sprintf("%s on %s: opening", spec.Name, device))
 	row := benchRow{Date: time.Now().UTC().Format(time.RFC3339), Timed: "Classifier.Run, with transfers", Model: spec.Name}
 	v := build()
@@ -206,18 +243,16 @@ func (b *bencher) device(ctx context.Context, spec *models.Spec, device, checkpo
 	row.Device, row.Driver, row.Precision, row.Height, row.Width = d.Name, d.Driver, d.Precision, s.H, s.W
 	row.ArenaBytes, row.WeightsBytes, row.Dispatches = d.ArenaBytes, d.WeightsBytes, d.Dispatches
 	row.MACs, row.Bytes, row.MaxBatch = d.MACsPerImage, d.BytesPerImage, d.MaxBatch
+	if row.timmColumns, err = newTimmColumns(spec, s); err != nil {
+		return nil, err
+	}
 	input := noise(uint64(b.net.seed), largest*s.NumElements())
 	for _, n := range b.batches {
 		b.log.Info(fmt.Sprintf("%s on %s: batch %d", spec.Name, d.Name, n))
-		times, err := b.measure(ctx, c, input[:n*s.NumElements()], n)
-		if err != nil {
+		r := row
+		if err := b.batch(ctx, c, input[:n*s.NumElements()], n, &r); err != nil {
 			return rows, err
 		}
-		r := row
-		r.Batch, r.Runs = n, len(times)
-		r.MsPerImage, r.P10, r.P90 = quantile(times, 0.5)/float64(n), quantile(times, 0.1)/float64(n), quantile(times, 0.9)/float64(n)
-		r.ImagesPerSecond = 1e3 / r.MsPerImage
-		r.GFLOPS = 2 * float64(r.MACs) * r.ImagesPerSecond / 1e9
 		r.PeakRSS = peakRSS()
 		rows = append(rows, r)
 	}
@@ -256,26 +291,6 @@ func (b *bencher) openTwice(ctx context.Context, spec *models.Spec, opts vkinfer
 	return once(&row.WarmOpenMs, &row.WarmFirstLogitsMs)
 }
 
-// measure returns the times of the runs in milliseconds, sorted.
-func (b *bencher) measure(ctx context.Context, c *vkinfer.Classifier, input []float32, n int) ([]float64, error) {
-	for range b.warmup {
-		if _, err := c.Run(ctx, input, n); err != nil {
-			return nil, err
-		}
-	}
-	var times []float64
-	begin := time.Now()
-	for len(times) < b.repetitions || time.Since(begin) < minTime && len(times) < maxRuns {
-		start := time.Now()
-		if _, err := c.Run(ctx, input, n); err != nil {
-			return nil, err
-		}
-		times = append(times, ms(time.Since(start)))
-	}
-	slices.Sort(times)
-	return times, nil
-}
-
 func ms(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
 
 // quantile interpolates between the two sorted values nearest to the quantile q.
@@ -287,28 +302,3 @@ func quantile(sorted []float64, q float64) float64 {
 	}
 	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
 }
-
-// peakRSS returns the process's largest resident memory in bytes, 0 where the system does not tell.
-func peakRSS() int64 {
-	data, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return 0
-	}
-	return parseVmHWM(string(data))
-}
-
-// parseVmHWM finds the line "VmHWM:  123 kB" of /proc/PID/status (proc(5)).
-func parseVmHWM(status string) int64 {
-	for line := range strings.Lines(status) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			if f := strings.Fields(rest); len(f) == 2 && f[1] == "kB" {
-				n, _ := strconv.ParseInt(f[0], 10, 64)
-				return n << 10
-			}
-		}
-	}
-	return 0
-}
-
-// resetPeakRSS makes the peak count from now on, where the system can (Linux, proc(5)).
-func resetPeakRSS() { _ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) }

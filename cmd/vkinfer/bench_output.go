@@ -41,6 +41,10 @@ func (o *benchWriter) close() error {
 		return table.JSON(o.w, o.rows)
 	case "csv":
 		return o.csv()
+	case "timm":
+		return o.timm()
+	case "benchstat":
+		return o.benchstat()
 	}
 	return o.markdown()
 }
@@ -91,27 +95,32 @@ func (o *benchWriter) markdown() error {
 	if len(o.rows) == 0 {
 		return nil
 	}
-	t := table.Table{Titles: []string{"model", "device", "precision", "batch", "ms/image (median of Classifier.Run, with transfers)", "p10", "p90", "images/s", "GFLOP/s", "runs"},
-		Right: []bool{3: true, 4: true, 5: true, 6: true, 7: true, 8: true, 9: true}}
+	t := table.Table{Titles: []string{"model", "device", "precision", "batch", "timed", "ms/image (median)", "p10", "p90", "images/s", "GFLOP/s", "runs"},
+		Right: []bool{3: true, 5: true, 6: true, 7: true, 8: true, 9: true, 10: true}}
 	for _, r := range o.rows {
-		t.Add(fmt.Sprintf("%s %dx%d", r.Model, r.Height, r.Width), r.Device, r.Precision, r.Batch, figure(r.MsPerImage), figure(r.P10), figure(r.P90),
-			figure(r.ImagesPerSecond), figure(r.GFLOPS), r.Runs)
+		add := func(timed string, ms, p10, p90, rate, gflops float64, runs int) {
+			t.Add(fmt.Sprintf("%s %dx%d", r.Model, r.Height, r.Width), r.Device, r.Precision, r.Batch, timed, figure(ms), figure(p10), figure(p90),
+				figure(rate), figure(gflops), runs)
+		}
+		add("resident", r.ResidentMs, r.ResidentP10, r.ResidentP90, r.ResidentRate, r.ResidentGFLOPS, r.ResidentRuns)
+		add("transfer", r.MsPerImage, r.P10, r.P90, r.ImagesPerSecond, r.GFLOPS, r.Runs)
+		add("end to end", r.EndMs, r.EndP10, r.EndP90, r.EndRate, 2*float64(r.MACs)*r.EndRate/1e9, r.EndRuns)
 	}
 	if err := t.Markdown(o.w); err != nil {
 		return err
 	}
 	var sb strings.Builder
 	for i, r := range o.rows {
-		if i > 0 && r.Model == o.rows[i-1].Model && r.Device == o.rows[i-1].Device && r.Date == o.rows[i-1].Date {
+		if i > 0 && r.Model == o.rows[i-1].Model && r.Device == o.rows[i-1].Device && r.Precision == o.rows[i-1].Precision && r.Date == o.rows[i-1].Date {
 			continue
 		}
 		last := r // the peak grows from row to row
 		for _, s := range o.rows[i:] {
-			if s.Model == r.Model && s.Device == r.Device && s.Date == r.Date {
+			if s.Model == r.Model && s.Device == r.Device && s.Precision == r.Precision && s.Date == r.Date {
 				last = s
 			}
 		}
-		fmt.Fprintf(&sb, "\n%s on %s (%s)\n\n", r.Model, r.Device, r.Driver)
+		fmt.Fprintf(&sb, "\n%s on %s (%s), %s\n\n", r.Model, r.Device, r.Driver, r.Precision)
 		fmt.Fprintf(&sb, "- open: %s ms, first logits after %s ms; again in the same process: %s ms, %s ms\n", figure(r.OpenMs), figure(r.FirstLogitsMs), figure(r.WarmOpenMs), figure(r.WarmFirstLogitsMs))
 		fmt.Fprintf(&sb, "- memory: weights %s, arena %s for %d images", table.Bytes(r.WeightsBytes), table.Bytes(r.ArenaBytes), r.MaxBatch)
 		if last.PeakRSS > 0 {

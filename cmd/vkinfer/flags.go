@@ -43,6 +43,37 @@ func choiceFlag(cmd *cobra.Command, value *string, name, short, usage string, al
 	cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(allowed, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// choices is a flag that takes several of a few words, separated by commas.
+type choices struct {
+	values  *[]string
+	allowed []string
+}
+
+func (c *choices) String() string { return strings.Join(*c.values, ",") }
+func (c *choices) Type() string   { return strings.Join(c.allowed, "|") + ",..." }
+
+func (c *choices) Set(s string) error {
+	var list []string
+	for _, word := range strings.Split(s, ",") {
+		var one string
+		if err := (&choice{&one, c.allowed}).Set(strings.TrimSpace(word)); err != nil {
+			return err
+		}
+		if !slices.Contains(list, one) {
+			list = append(list, one)
+		}
+	}
+	*c.values = list
+	return nil
+}
+
+// choicesFlag adds a flag that takes some of the words; the first is the default.
+func choicesFlag(cmd *cobra.Command, values *[]string, name, usage string, allowed ...string) {
+	*values = allowed[:1:1]
+	cmd.Flags().Var(&choices{values, allowed}, name, usage)
+	cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(allowed, cobra.ShellCompDirectiveNoFileComp))
+}
+
 // number is a flag that takes an integer within bounds.
 type number struct {
 	value    *int
@@ -145,8 +176,11 @@ func (a *app) addQuirks(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&a.noQuirks, "no-quirks", false, "believe what drivers say of themselves, without the corrections that 'vkinfer doctor' lists")
 }
 
+// precisions are the arithmetics that a network can run in; the first is the default.
+var precisions = []string{"float32"}
+
 func (f *netFlags) addPrecision(cmd *cobra.Command) {
-	choiceFlag(cmd, &f.precision, "precision", "", "arithmetic of the network", "float32")
+	choiceFlag(cmd, &f.precision, "precision", "", "arithmetic of the network", precisions...)
 }
 
 func (f *netFlags) addImgSize(cmd *cobra.Command) {
