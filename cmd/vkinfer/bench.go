@@ -26,6 +26,7 @@ type bencher struct {
 	images      string // folder or file of the pictures
 	repetitions int
 	warmup      int
+	minTime     time.Duration // how long the runs of one kind and batch size take together at least
 	format      string
 	pictures    [][]byte // what ClassifyBatch gets, again and again
 	names       []string // of the pictures
@@ -52,9 +53,6 @@ func (b *batchList) Set(s string) error {
 	return nil
 }
 
-// minTime is how long the repetitions of one batch size take together at least.
-const minTime = time.Second
-
 // maxRuns ends the repetitions of very fast runs.
 const maxRuns = 100_000
 
@@ -71,7 +69,7 @@ func benchCommand(a *app) *cobra.Command {
   end to end  Classifier.ClassifyBatch: pictures in memory are decoded, resized, cropped, classified and ranked
 
 Inputs are seeded noise, and the pictures of --images or a made-up JPEG of 640x480. After a warm-up each is run -r
-times, and at least for a second; the median counts, p10 and p90 show the spread. Resident runs share a submit where
+times, and at least for --min-time; the median counts, p10 and p90 show the spread. Resident runs share a submit where
 they are short. A batch that does not fit the device runs in parts, resident only the first of them.
 
 "Open" is reading the weights, planning and compiling, until the first run can start. GFLOP/s counts two operations
@@ -97,6 +95,7 @@ benchmark prints at its end; csv and json have the same columns among others; be
 	f.VarP(&b.batches, "batch-size", "b", "batch sizes, separated by commas")
 	numberFlag(cmd, &b.repetitions, "repetitions", "r", 10, 1, maxRuns, "runs of each batch size, at least")
 	numberFlag(cmd, &b.warmup, "warmup", "", 2, 0, maxRuns, "runs before the first that counts")
+	f.DurationVar(&b.minTime, "min-time", time.Second, "`TIME` that the runs take together, at least, such as 10s")
 	choiceFlag(cmd, &b.format, "output", "o", "form of the results", "md", "csv", "json", "jsonl", "timm", "benchstat")
 	f.StringVar(&b.images, "images", "", "folder `DIR` of pictures, or one picture, for the end-to-end figures (default a made-up one)")
 	cmd.MarkFlagDirname("images")
@@ -104,6 +103,9 @@ benchmark prints at its end; csv and json have the same columns among others; be
 }
 
 func (b *bencher) run(ctx context.Context, names []string) error {
+	if b.minTime < 0 {
+		return usagef("bench: --min-time %v, want 0s or more", b.minTime)
+	}
 	var specs []*models.Spec
 	for _, name := range names {
 		spec, err := model(name)

@@ -58,7 +58,7 @@ func (b *bencher) repeat(f func() error) ([]float64, error) {
 	}
 	var times []float64
 	begin := time.Now()
-	for len(times) < b.repetitions || time.Since(begin) < minTime && len(times) < maxRuns {
+	for len(times) < b.repetitions || time.Since(begin) < b.minTime && len(times) < maxRuns {
 		start := time.Now()
 		if err := f(); err != nil {
 			return nil, err
@@ -93,7 +93,7 @@ func (b *bencher) measureResident(ctx context.Context, c *vkinfer.Classifier, in
 	}
 	pass := max(slices.Min(once), time.Microsecond)
 	passes := max(1, min(maxPasses, int(submitTime/pass)))
-	submits := max(b.repetitions, min(maxRuns, int(minTime/(pass*time.Duration(passes)))))
+	submits := max(b.repetitions, min(maxRuns, int(b.minTime/(pass*time.Duration(passes)))))
 	times, got, err := c.RunResident(ctx, input, n, passes, submits)
 	if err != nil {
 		return err
