@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The tests that run on every further driver: the device code's own, and those in tests/ that use a device.
+# The tests that run on every driver (make conformance): the device code's own, every layer shape by itself,
+# and whole networks against goldens, against each other, and with every switch.
 #
 #   scripts/device-tests.sh [GO TEST FLAGS]
 #
@@ -7,9 +8,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Whole networks against goldens, and every layer shape by itself; the short form, since the system's driver
-# has run the long one. A renamed test must not drop out in silence.
-for name in TestOps TestDevice; do
+# TestMutant without a fault has a look by every layer at once, the validation layers among them.
+networks=(TestDevice TestInvariances TestSwitches TestProcesses TestAgree TestFingerprint TestMutant)
+# A renamed test must not drop out in silence.
+for name in TestOps "${networks[@]}"; do
   grep -q "^func $name" tests/*_test.go || {
     echo "device-tests: tests/ has no $name... any more" >&2
     exit 1
@@ -17,5 +19,8 @@ for name in TestOps TestDevice; do
 done
 
 # The device code's tests switch validation on themselves and also test it off, which the variable would forbid.
-env -u VKINFER_VALIDATION go test -count=1 "$@" ./gpu/... ./tests/conformance/...
-go test -count=1 -short "$@" -run '^(TestOps|TestDevice)' ./tests
+env -u VKINFER_VALIDATION go test -count=1 "$@" ./gpu/...
+go test -count=1 "$@" -run '^TestOps' ./tests
+# Networks in the short form: make test runs the long one on the system's driver.
+run=$(IFS='|' && echo "^(${networks[*]})")
+go test -count=1 -short "$@" -run "$run" ./tests

@@ -237,6 +237,9 @@ func (b *bench) interfaces(ctx context.Context) (found, error) {
 			}
 		}
 	}
+	if text, err := command(ctx, b.shaders, nil, "go", "test", "-count=1", "-run", "^TestBarriers$", "."); err != nil {
+		layer.Caught, layer.What = true, firstFailure(text)
+	}
 	if changed == 0 {
 		return layer, fmt.Errorf("no kernel's code changes: this is no fault")
 	}

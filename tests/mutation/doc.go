@@ -1,7 +1,8 @@
 // Mutation puts faults into the kernels, the planner, the recorder and the model's description, one at a
 // time, and reports which layers of checks notice each:
 //
-//	interface   the kernel's compiled module: spirv-val, its bindings and constants
+//	interface   the kernel's compiled module: spirv-val, its bindings and constants, the barriers
+//	            between its accesses of shared memory
 //	unit        go vet and the tests of the changed package (Go files only)
 //	plan        the network's plans, looked through for hazards
 //	exact       layers by themselves in integers, bit for bit
