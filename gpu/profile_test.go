@@ -75,6 +75,9 @@ func TestRoofs(t *testing.T) {
 			if d.Caps().TimestampBits == 0 {
 				t.Skip("this device has no timestamps")
 			}
+			if name != "direct" { // as GPUs say; only the memory that is needed may be asked for
+				d.info.Caps.MaxWorkgroupCount[0] = 1<<31 - 1
+			}
 			r, err := d.Roofs(t.Context())
 			if err != nil {
 				t.Fatal(err)

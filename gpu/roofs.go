@@ -59,7 +59,8 @@ const (
 	fmaTurns  = 256 // TURNS of shaders/roof_fma.comp
 	fmaGroups = 16  // of an "image"
 	fmaFlops  = 2 * 4 * 8 * fmaTurns * roofLanes * fmaGroups
-	fmaLong   = 3e6 // nanoseconds that make a measurement good
+	fmaMost   = 1 << 16 // images: 2·10¹² operations
+	fmaLong   = 3e6     // nanoseconds that make a measurement good
 )
 
 // roofPlan is a plan without a network: an input and an output of eight values that its dispatches need not
@@ -158,7 +159,7 @@ func (e *Executor) bufferCopy(ctx context.Context, from, to *netplan.Tensor, n i
 // fmaRoof measures a kernel that does nothing but multiply and add, in operations per second. The batch
 // grows until a dispatch takes long enough to be measured well.
 func (d *Device) fmaRoof(ctx context.Context, kernel string) (float64, error) {
-	p := roofPlan(kernel, d.info.Caps.MaxWorkgroupCount[0]/fmaGroups)
+	p := roofPlan(kernel, min(d.info.Caps.MaxWorkgroupCount[0]/fmaGroups, fmaMost))
 	for _, v := range []float32{0.984375, 0.03125} { // v = v·a + b goes to 2
 		p.Weights = binary.LittleEndian.AppendUint32(p.Weights, math.Float32bits(v))
 	}
