@@ -11,6 +11,9 @@ FUZZTIME ?= 5m
 # Which faults make mutation tries (all that match), and its table's form (text, md).
 FAULTS ?= .
 FORMAT ?= text
+# Options of bench/peers/peers.py and scripts/gpu-report.sh (--help lists them).
+PEERS_FLAGS ?=
+GPU_FLAGS   ?=
 # Further flags for every go test here: make test TESTFLAGS=-v
 TESTFLAGS ?=
 
@@ -116,6 +119,20 @@ bench: build ## measure every model on the best device, batch 1 and 8
 mutation: ## put about 100 faults into kernels, planner and recorder; every one must be noticed (FAULTS=regexp, FORMAT=md)
 	@scripts/install-deps.sh build test
 	$(call cache,mutation) go run ./tests/mutation -drivers "$(DRIVERS)" -run "$(FAULTS)" -o "$(FORMAT)"
+
+.PHONY: peers
+peers: build ## measure vkinfer beside PyTorch, ONNX Runtime and ncnn, with ratios (PEERS_FLAGS=)
+	@bench/peers/setup.sh build/peers/venv
+	@$(call cache,system) bench/peers/peers.py --vkinfer bin/vkinfer --python build/peers/venv/bin/python --json build/peers/peers.json $(PEERS_FLAGS)
+
+.PHONY: peers-test
+peers-test: ## test what compares the peers (Python 3, no packages)
+	python3 -m unittest discover bench/peers
+
+# Not after build: the machine may have no Go. VKINFER= names the program.
+.PHONY: gpu-report
+gpu-report: ## everything about a GPU machine in one go, under bench/results (GPU_FLAGS=, VKINFER=)
+	@scripts/gpu-report.sh $(GPU_FLAGS)
 
 .PHONY: drivers
 drivers: ## unpack drivers that need no GPU, and newer shader tools, under build/drivers
