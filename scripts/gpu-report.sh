@@ -121,10 +121,10 @@ step() {
   wait $! || status=$? # as a job, so that an interruption does not wait for it
   case $status in
     0) word=ok ;;
-    2 | 4) word="not there: $(tail -n 1 "$out/$name.log")" ;;
+    2 | 4) word="not there: $(said "$name")" ;;
     3) word="CHECK FAILED" ;;
     124 | 137) word="longer than $limit s" ;;
-    *) word="failed, status $status: $(tail -n 1 "$out/$name.log")" ;;
+    *) word="failed, status $status: $(said "$name")" ;;
   esac
   word=${word//$'\t'/ }
   note "$name" "$word" $((SECONDS - begin)) "$*"
@@ -136,6 +136,9 @@ step() {
   esac
   return $status
 }
+
+# said NAME: the last line of a log that is not advice.
+said() { grep -v "^Run '" "$out/$1.log" | grep . | tail -n 1; }
 
 # each COMMAND: runs it for every network and precision, as COMMAND model precision.
 each() {

@@ -24,7 +24,7 @@ class Failed(Exception):
 
 
 def last_line(text):
-    lines = [line for line in (text or "").splitlines() if line.strip()]
+    lines = [line for line in (text or "").splitlines() if line.strip() and not line.startswith("Run '")]
     return lines[-1].strip() if lines else "no message"
 
 

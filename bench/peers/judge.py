@@ -106,4 +106,5 @@ def rank(results):
                 pairs = [r["rounds"][i] / base["rounds"][i] for i in r["rounds"] if i in base["rounds"]]
                 if pairs:
                     r["ratio"] = spread(pairs)
+                    r["ratio_of_least"] = r["ms_per_image"]["min"] / base["ms_per_image"]["min"]
     return results

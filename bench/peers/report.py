@@ -3,6 +3,10 @@
 import statistics
 
 
+# A machine whose cores others take more of than this is not quiet.
+QUIET = 0.1
+
+
 def find_device(devices, wanted):
     """The device of `vkinfer devices -o json` that --device means."""
     for d in devices:
@@ -38,6 +42,8 @@ def heading(out):
     others = [r["others"] for r in out["results"] if r.get("others") is not None]
     if others:
         load += f"; while somebody was timed, processes of others took {100 * statistics.median(others):.0f} % of the cores (median; at most {100 * max(others):.0f} %)"
+        if statistics.median(others) > QUIET:
+            load += ". **So it was not quiet**: threads that wait for each other suffer most, and the least times say more than the medians"
     return f"""- date: {out['date']}
 - machine: {m['cpu']}, {m['cores']} cores used; {m['system']}; {load}
 - Vulkan device: {d.get('name')}, {d.get('driver', '')}
@@ -57,12 +63,12 @@ def speeds(out, model):
         first = [r["batch"], r["engine"], r["precision"], r["kind"] or "–"]
         if r["status"] == "ok":
             ms = r["ms_per_image"]
-            lines.append(first + [f"{figure(ms['median'])} ({figure(ms['min'])} … {figure(ms['max'])})", figure(r["images_per_second"]), ratio(r), off])
+            lines.append(first + [f"{figure(ms['median'])} ({figure(ms['min'])} … {figure(ms['max'])})", figure(r["images_per_second"]), ratio(r), figure(r["ratio_of_least"]) if "ratio_of_least" in r else "–", off])
         else:
-            lines.append(first + [f"{r['status']}: {r['why']}", "–", "–", off])
+            lines.append(first + [f"{r['status']}: {r['why']}", "–", "–", "–", off])
     if not lines:
         return ""
-    titles = ["batch", "engine", "precision", "measured", "ms/image", "images/s", "time / vkinfer's", "error of the logits: plain / centred"]
+    titles = ["batch", "engine", "precision", "measured", "ms/image", "images/s", "time / vkinfer's", "least / vkinfer's least", "error of the logits: plain / centred"]
     return table(titles, lines, ("batch", "images/s"))
 
 
