@@ -86,7 +86,7 @@ if [ -z "$out" ]; then
 fi
 mkdir -p "$out" || exit 1
 out=$(cd "$out" && pwd)
-failed=0
+failed=0 work=
 [ -e "$out/steps.tsv" ] || printf 'step\tstatus\tseconds\tcommand\n' >"$out/steps.tsv"
 
 pack() {
@@ -94,6 +94,11 @@ pack() {
 }
 finish() {
   trap - EXIT INT TERM
+  local running
+  running=$(jobs -p)
+  # shellcheck disable=SC2086 # several numbers
+  [ -z "$running" ] || kill $running
+  [ -z "$work" ] || rm -rf "$work"
   pack
   exit "$1"
 }
@@ -123,7 +128,7 @@ step() {
     0) word=ok ;;
     2 | 4) word="not there: $(said "$name")" ;;
     3) word="CHECK FAILED" ;;
-    124 | 137) word="longer than $limit s" ;;
+    124) word="longer than $limit s" ;;
     *) word="failed, status $status: $(said "$name")" ;;
   esac
   word=${word//$'\t'/ }
@@ -204,7 +209,6 @@ if has peers; then
   if command -v "$python" >/dev/null; then
     work=$(mktemp -d)
     for model in ${models//,/ }; do run_peers "$model"; done
-    rm -rf "$work"
   else
     note peers "not there: no $python" 0 "$python"
   fi

@@ -88,6 +88,8 @@ def markdown(out):
     for v in out["verify"]:
         text += f"- {', '.join(v['models'])}: {'ok' if v['ok'] else 'FAILED'}; {v['layers']} results of layers alone, {v['networks']} of networks"
         text += "".join(f"; not there: {u}" for u in v["unavailable"]) + (f"; ended early: {v['ended']}" if v["ended"] else "") + "\n"
+    if out["absent"]:
+        text += "\n## Peers that did not take part\n\n" + "".join(f"- {a}\n" for a in out["absent"])
     bad = [s for s in out["steps"] if s["status"] != "ok"]
     text += f"\n## Steps\n\n{len(out['steps']) - len(bad)} of {len(out['steps'])} ok, {sum(int(s['seconds']) for s in out['steps'])} s.\n"
     if bad:
@@ -107,7 +109,8 @@ def main():
                "ended": v.get("ended", ""), "unavailable": [f"{u['precision']} {u['kernels']}: {u['why']}" for u in v.get("unavailable") or []]}
               for v in load(folder, "verify-*.json")]
     commits = sorted({f"{b['commit'] or b['version']}, {b['go']}" for b in benches} | {p["vkinfer"].get("commit") or "" for p in peers} - {""})
-    out = {"device": device, "commits": commits, "rows": rows_of(benches, peers), "verify": verify, "steps": steps(folder)}
+    absent = sorted({f"{r['engine']}{' at batch ' + str(r['batch']) if r['batch'] else ''}, {r['model']}: {r['status']}: {r['why']}" for p in peers for r in p["results"] if r["status"] != "ok"})
+    out = {"device": device, "commits": commits, "rows": rows_of(benches, peers), "verify": verify, "absent": absent, "steps": steps(folder)}
     data.write_json(os.path.join(folder, "summary.json"), out)
     print(markdown(out), end="")
 

@@ -171,8 +171,80 @@ class Summary(unittest.TestCase):
             self.assertEqual(p.returncode, 0, p.stderr)
             self.assertIn("| m | transfers | 8 | 100 | float32 | 50.0 | a, float32 | **2.00**", p.stdout)
             self.assertIn("| m | transfers | 16 | 100 | float32 | – |", p.stdout)
+            self.assertIn("- fast but wrong at batch 8, m: WRONG: why", p.stdout)
             self.assertIn("1 of 2 ok, 8 s", p.stdout)
             self.assertIn("bench-m-9.jsonl", p.stderr)
+
+
+class GPUReport(unittest.TestCase):
+    """scripts/gpu-report.sh with a program that misbehaves."""
+
+    PROGRAM = """#!/bin/sh
+case "$*" in
+  devices*) echo '*  vulkan:0  Some GPU (x)  discrete'; [ "$2" != -o ] || echo '[]' ;;
+  *verify*) echo 'layer 3 is wrong' >&2; exit 3 ;;
+  *amp*) echo 'no amp here' >&2; echo "Run 'vkinfer bench --help' for usage." >&2; exit 2 ;;
+  *"-b 2 "*) echo '{"half": '; sleep 60 ;;
+  *"-b 4 "*) kill -9 $$ ;;
+  *) ;;
+esac
+"""
+
+    SCRIPT = os.path.join(HERE, "..", "..", "scripts", "gpu-report.sh")
+
+    def write_program(self, folder):
+        program = os.path.join(folder, "vkinfer")
+        with open(program, "w") as f:
+            f.write(self.PROGRAM)
+        os.chmod(program, 0o755)
+        return program
+
+    def report(self, *args):
+        folder = tempfile.mkdtemp()
+        program = self.write_program(folder)
+        out = os.path.join(folder, "out")
+        command = [self.SCRIPT, "--vkinfer", program, "--out", out, "--models", "m", *args]
+        p = subprocess.run(command, capture_output=True, text=True, timeout=100, env=os.environ | {"PYTHON": sys.executable})
+        steps = {}
+        if os.path.exists(out):
+            with open(os.path.join(out, "steps.tsv")) as f:
+                steps = {line.split("\t")[0]: line.split("\t")[1] for line in f}
+        return p, steps, out
+
+    def test_steps_fail_alone(self):
+        p, steps, out = self.report("--parts", "verify,bench,summary", "--batches", "1,2,4,8", "--step", "2", "--tar", tempfile.mkdtemp() + "/r.tgz")
+        self.assertEqual(p.returncode, 1, p.stderr)
+        self.assertEqual(steps["verify-m"], "CHECK FAILED")
+        self.assertEqual(steps["bench-m-float32-1"], "ok")
+        self.assertEqual(steps["bench-m-float32-2"], "longer than 2 s")
+        self.assertIn("137", steps["bench-m-float32-4"])
+        self.assertEqual(steps["bench-m-float32-8"], "ok")
+        self.assertEqual(steps["bench-m-amp-1"], "not there: no amp here")
+        self.assertNotIn("bench-m-amp-2", steps)
+        self.assertIn("CHECK FAILED", p.stdout)
+        self.assertTrue(os.path.exists(p.args[-1]))
+
+    def test_budget(self):
+        p, steps, _ = self.report("--parts", "bench", "--batches", "2,8", "--precisions", "float32", "--budget", "2")
+        self.assertEqual(p.returncode, 1)
+        self.assertRegex(steps["bench-m-float32-2"], "longer than [12] s")
+        self.assertIn("budget", steps["bench-m-float32-8"])
+
+    def test_interrupted(self):
+        folder = tempfile.mkdtemp()
+        out, tar = os.path.join(folder, "out"), os.path.join(folder, "r.tgz")
+        self.write_program(folder)
+        p = subprocess.Popen([self.SCRIPT, "--vkinfer", os.path.join(folder, "vkinfer"), "--out", out, "--models", "m", "--parts", "bench", "--batches", "2", "--tar", tar],
+                             stderr=subprocess.PIPE, text=True)
+        p.stderr.readline()  # the step begins
+        p.terminate()
+        self.assertEqual(p.wait(20), 130)
+        p.stderr.close()
+        self.assertTrue(os.path.exists(tar))
+
+    def test_usage(self):
+        for args in (["--parts", "bnech"], ["--nonsense", "1"], ["--budget", "soon"], ["--vkinfer"]):
+            self.assertEqual(self.report(*args)[0].returncode, 2)
 
 
 if __name__ == "__main__":
