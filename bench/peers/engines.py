@@ -1,8 +1,8 @@
 """The peers: classes that load a network and run a batch.
 
 An engine has run(x): float32 [N,3,H,W] in host memory to float32 logits [N,classes] in host memory; prepare(n) and
-forget() around the runs of one batch size; and where transfers cost, resident(n), which returns a function that runs
-on an input left on the device and waits for the result. Loading counts as start: imports are inside __init__.
+forget() around the runs of one batch size; and where transfers cost, resident(x), which returns a function that runs
+on x, left on the device, and waits for the result. Loading counts as start: imports are inside __init__.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ class Engine:
     def forget(self):
         """Called after the last."""
 
-    def resident(self, n):
+    def resident(self, x):
         return None
 
 
@@ -86,9 +86,8 @@ class TorchCUDA(Engine):
         self.plain = nets.load(a.model, a.weights).to("cuda", self.dtype, memory_format=torch.channels_last)
         self.net, self.graph = self.plain, None
 
-    def _zeros(self, n):
-        zeros = self.torch.zeros(n, 3, self.size, self.size, dtype=self.dtype, device="cuda")
-        return zeros.contiguous(memory_format=self.torch.channels_last)
+    def _on_device(self, x):
+        return x.to("cuda", self.dtype).contiguous(memory_format=self.torch.channels_last)
 
     def prepare(self, n):
         torch = self.torch
@@ -97,7 +96,7 @@ class TorchCUDA(Engine):
             self.net = torch.compile(self.plain, mode=self.how, dynamic=False)
         if self.how != "graph":
             return
-        self.input = self._zeros(n)
+        self.input = self._on_device(torch.zeros(n, 3, self.size, self.size))
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -121,11 +120,12 @@ class TorchCUDA(Engine):
         return self.output
 
     def run(self, x):
-        x = self.torch.from_numpy(x).to("cuda", self.dtype).contiguous(memory_format=self.torch.channels_last)
-        return self._forward(x).float().cpu().numpy()
+        return self._forward(self._on_device(self.torch.from_numpy(x))).float().cpu().numpy()
 
-    def resident(self, n):
-        x = self._zeros(n) if self.graph is None else self.input
+    def resident(self, x):
+        x = self._on_device(self.torch.from_numpy(x))  # pictures, not zeros: zeros need less power, and run faster
+        if self.graph is not None:
+            x = self.input.copy_(x)
 
         def once():
             self._forward(x)
@@ -142,8 +142,7 @@ class ONNXRuntime(Engine):
 
         self.runtime, self.threads, self.artifacts = onnxruntime, threads, a.artifacts
         self.version, self.device = f"ONNX Runtime {onnxruntime.__version__}", "cpu"
-        self.session = None
-        self.prepare(1)
+        self.session = None  # prepare opens it
 
     def prepare(self, n):
         options = self.runtime.SessionOptions()

@@ -284,6 +284,12 @@ def run(a):
     job.device_name = device.get("name", "")
     out = {"date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "command": " ".join(sys.argv), "machine": machine(a, cores),
            "vkinfer": job.build, "device": device, "rounds": a.rounds, "seconds": a.seconds, "results": [], "starts": []}
+
+    def save():  # again and again: whatever happens later, this much is kept
+        judge.rank(out["results"])
+        if a.json:
+            data.write_json(a.json, out)
+
     for model in a.models:
         runner = None
         try:
@@ -293,6 +299,7 @@ def run(a):
             for batch in a.batches:
                 say(f"{model}: batch {batch}")
                 runner.batch(batch)
+                save()
             out["starts"] += runner.starts()
         except contestants.Failed as e:
             out["results"].append({"model": model, "batch": None, "engine": "vkinfer", "group": "vkinfer", "precision": "", "version": "", "device": "", "kind": None, "status": "failed", "why": str(e)})
@@ -300,12 +307,9 @@ def run(a):
         finally:
             if runner:
                 runner.close()
-        judge.rank(out["results"])
-        if a.json:  # after each network: whatever happens later, this much is kept
-            data.write_json(a.json, out)
+        save()
     out["machine"]["load_after"] = os.getloadavg()[0]
-    if a.json:
-        data.write_json(a.json, out)
+    save()
     return out
 
 

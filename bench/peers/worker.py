@@ -74,7 +74,7 @@ class Worker:
     def time(self, c):
         self.use(c["batch"])
         out = {"transfers": time_runs(lambda: self.engine.run(self.x), c["seconds"], c["runs"])}
-        self.resident = self.resident or self.engine.resident(self.batch)
+        self.resident = self.resident or self.engine.resident(self.x)
         if self.resident:
             out["resident"] = time_runs(self.resident, c["seconds"], c["runs"])
         return out
