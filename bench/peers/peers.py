@@ -108,7 +108,7 @@ def commit_of_sources():
         dirty = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True).stdout.strip()
     except OSError:
         return ""
-    return commit[:12] + "+modified" * bool(dirty)
+    return f"unknown, built without it; that of the sources beside peers.py is {commit[:12]}{'+modified' * bool(dirty)}"
 
 
 class Job(types.SimpleNamespace):

@@ -49,7 +49,7 @@ def heading(out):
 - Vulkan device: {d.get('name')}, {d.get('driver', '')}
 - vkinfer: commit {commit}
 - command: `{out['command']}`
-- figures: median of {out['rounds']} interleaved rounds, with the least and the largest. Ratio: time divided by vkinfer's in the
+- figures: median of at most {out["rounds"]} interleaved rounds, with the least and the largest. Ratio: time divided by vkinfer's in the
   same round, so above 1 vkinfer is faster. "transfers": picture in host memory to logits in host memory; "resident":
   input and output stay on the device
 """
@@ -59,16 +59,17 @@ def speeds(out, model):
     rows = [r for r in out["results"] if r["model"] == model and r["batch"]]
     lines = []
     for r in sorted(rows, key=lambda r: (r["batch"], r["kind"] or "", r.get("rank", 1000), r["engine"])):
+        others = f"{100 * r['others']:.0f} %" if r.get("others") is not None else "–"
         off = f"{r['plain']:.1e} / {r['centred']:.1e}" if "plain" in r else "–"
         first = [r["batch"], r["engine"], r["precision"], r["kind"] or "–"]
         if r["status"] == "ok":
             ms = r["ms_per_image"]
-            lines.append(first + [f"{figure(ms['median'])} ({figure(ms['min'])} … {figure(ms['max'])})", figure(r["images_per_second"]), ratio(r), figure(r["ratio_of_least"]) if "ratio_of_least" in r else "–", off])
+            lines.append(first + [f"{figure(ms['median'])} ({figure(ms['min'])} … {figure(ms['max'])})", figure(r["images_per_second"]), ratio(r), figure(r["ratio_of_least"]) if "ratio_of_least" in r else "–", others, off])
         else:
-            lines.append(first + [f"{r['status']}: {r['why']}", "–", "–", "–", off])
+            lines.append(first + [f"{r['status']}: {r['why']}", "–", "–", "–", "–", off])
     if not lines:
         return ""
-    titles = ["batch", "engine", "precision", "measured", "ms/image", "images/s", "time / vkinfer's", "least / vkinfer's least", "error of the logits: plain / centred"]
+    titles = ["batch", "engine", "precision", "measured", "ms/image", "images/s", "time / vkinfer's", "least / vkinfer's least", "cores taken by others", "error of the logits: plain / centred"]
     return table(titles, lines, ("batch", "images/s"))
 
 

@@ -80,8 +80,8 @@ class Ranking(unittest.TestCase):
                "results": judge.rank([result("vkinfer float32", [10, 10, 10]), result("a", [20, 30, 20]), result("bad", [], status="WRONG"),
                                       result("gone", [], status="missing", batch=None)]), "starts": []}
         text = report.markdown(out)
-        self.assertIn("| 1 | a | float32 | transfers | 20.0 (20.0 … 30.0) | 50.0 | **2.00** (2.00 … 3.00) | 2.00 |", text)
-        self.assertIn("WRONG: why | – | – | – |", text)
+        self.assertIn("| 1 | a | float32 | transfers | 20.0 (20.0 … 30.0) | 50.0 | **2.00** (2.00 … 3.00) | 2.00 | – |", text)
+        self.assertIn("WRONG: why | – | – | – | – |", text)
         self.assertIn("gone: missing: why (m)", text)
 
 
