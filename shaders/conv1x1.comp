@@ -4,6 +4,7 @@
 // One lane computes eight rows of one image times eight columns.
 // Groups: (ceil(batch·ceil(pixels/8) / lanes), N/8, 1).
 #extension GL_GOOGLE_include_directive : require
+#include "types.glsl"
 #include "activation.glsl"
 
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
@@ -18,13 +19,14 @@ layout(push_constant) uniform Push {
   uint n4;         // output channels, padded, in vec4
 } p;
 
-layout(std430, binding = 0) readonly buffer X { vec4 x[]; };          // [batch][pixels][k4]
-layout(std430, binding = 1) readonly buffer W { vec4 w[]; };          // [4·k4][n4]
+layout(std430, binding = 0) readonly buffer X { READ4 x[]; };         // [batch][pixels][k4]
+layout(std430, binding = 1) readonly buffer W { READ4 w[]; };         // [4·k4][n4]
 layout(std430, binding = 2) readonly buffer B { vec4 bias[]; };       // [n4]
-layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };         // [batch][pixels][n4]
-layout(std430, binding = 4) readonly buffer G { vec4 gate[]; };       // [batch][k4]; x where GATE is off
-layout(std430, binding = 5) readonly buffer R { vec4 residual[]; };   // [batch][pixels][n4]; x where RESIDUAL is off
+layout(std430, binding = 3) writeonly buffer Y { WRITE4 y[]; };       // [batch][pixels][n4]
+layout(std430, binding = 4) readonly buffer G { vec4 gate[]; };       // [batch][k4]; not read where GATE is off
+layout(std430, binding = 5) readonly buffer R { READ4 residual[]; };  // [batch][pixels][n4]; not read where RESIDUAL is off
 
+#define GATE_AT(i) gate[i]
 #include "conv1x1_tile.glsl"
 
 void main() {
@@ -45,10 +47,10 @@ void main() {
     uint at = (row0 + pixel0 + r) * p.n4 + col4;
     vec4 v0 = activate(acc[r][0] + b0, ACT), v1 = activate(acc[r][1] + b1, ACT);
     if (RESIDUAL) {
-      v0 += residual[at];
-      v1 += residual[at + 1u];
+      v0 += LOAD4(residual[at]);
+      v1 += LOAD4(residual[at + 1u]);
     }
-    y[at] = v0;
-    y[at + 1u] = v1;
+    y[at] = STORE4(v0);
+    y[at + 1u] = STORE4(v1);
   }
 }

@@ -3,6 +3,7 @@
 // One workgroup computes eight columns of one image; lanes share its rows, eight at a time, and their
 // sums are added in a fixed order. Groups: (N/8, batch, 1).
 #extension GL_GOOGLE_include_directive : require
+#include "types.glsl"
 #include "activation.glsl"
 
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
@@ -16,13 +17,12 @@ layout(push_constant) uniform Push {
   uint n4;         // output channels, padded, in vec4
 } p;
 
-layout(std430, binding = 0) readonly buffer X { vec4 x[]; };          // [batch][pixels][k4]
-layout(std430, binding = 1) readonly buffer W { vec4 w[]; };          // [4·k4][n4]
+layout(std430, binding = 0) readonly buffer X { READ4 x[]; };         // [batch][pixels][k4]
+layout(std430, binding = 1) readonly buffer W { READ4 w[]; };         // [4·k4][n4]
 layout(std430, binding = 2) readonly buffer B { vec4 bias[]; };       // [n4]
 layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };         // [batch][n4]
 
-// multiplyTile's gate is off here.
-#define gate x
+#define GATE_AT(i) vec4(1.0)  // off
 #include "conv1x1_tile.glsl"
 
 shared vec4 sums[LANES][2];

@@ -1,10 +1,11 @@
 #version 450
 // A depthwise K×K convolution, NHWC8, with bias and activation; where POOL is on it also writes the
-// sums of what it stored, one row of sums per workgroup ("tile"), for squeeze-and-excitation.
+// sums of its results, one row of sums per workgroup ("tile"), for squeeze-and-excitation.
 // Lanes: x over groups of four channels, y over strips of STRIP output pixels in a row; every lane
 // works on stripsPerLane strips, one after the other.
 // Groups: (ceil(channels4 / lanes x), tiles, batch).
 #extension GL_GOOGLE_include_directive : require
+#include "types.glsl"
 #include "activation.glsl"
 
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
@@ -25,11 +26,11 @@ layout(push_constant) uniform Push {
   uint tiles;
 } p;
 
-layout(std430, binding = 0) readonly buffer X { vec4 x[]; };          // [batch][height][width][channels4]
+layout(std430, binding = 0) readonly buffer X { READ4 x[]; };         // [batch][height][width][channels4]
 layout(std430, binding = 1) readonly buffer W { vec4 w[]; };          // [KERNEL][KERNEL][channels4]
 layout(std430, binding = 2) readonly buffer B { vec4 bias[]; };       // [channels4]
-layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };         // [batch][outHeight][outWidth][channels4]
-layout(std430, binding = 4) writeonly buffer S { vec4 tileSums[]; };  // [batch][tiles][channels4]; y where POOL is off
+layout(std430, binding = 3) writeonly buffer Y { WRITE4 y[]; };       // [batch][outHeight][outWidth][channels4]
+layout(std430, binding = 4) writeonly buffer S { vec4 tileSums[]; };  // [batch][tiles][channels4]; not written where POOL is off
 
 const uint STRIP = 4u;
 const uint WINDOW = (STRIP - 1u) * STRIDE + KERNEL;
@@ -49,7 +50,7 @@ vec4 strip(uint index, uint c4, uint image) {
     vec4 window[WINDOW];  // the strip's part of the row, read once for all taps
     for (uint i = 0u; i < WINDOW; i++) {
       int ix = ix0 + int(i);
-      window[i] = ix >= 0 && ix < int(p.width) ? x[rowAt + uint(ix) * p.channels4] : vec4(0.0);
+      window[i] = ix >= 0 && ix < int(p.width) ? LOAD4(x[rowAt + uint(ix) * p.channels4]) : vec4(0.0);
     }
     for (uint kx = 0u; kx < KERNEL; kx++) {
       vec4 wk = w[(ky * KERNEL + kx) * p.channels4 + c4];
@@ -61,7 +62,7 @@ vec4 strip(uint index, uint c4, uint image) {
   for (uint i = 0u; i < STRIP; i++) {
     if (uint(ox0) + i >= p.outWidth) break;
     vec4 v = activate(acc[i] + b, ACT);
-    y[outAt + i * p.channels4] = v;
+    y[outAt + i * p.channels4] = STORE4(v);
     sum += v;
   }
   return sum;

@@ -3,6 +3,7 @@
 // One lane computes eight channels of STRIP output pixels in a row; weights are uniform over the workgroup.
 // Groups: (ceil(OH·ceil(OW/STRIP) / lanes), N/8, batch).
 #extension GL_GOOGLE_include_directive : require
+#include "types.glsl"
 #include "activation.glsl"
 
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
@@ -21,7 +22,7 @@ layout(push_constant) uniform Push {
 layout(std430, binding = 0) readonly buffer X { float x[]; };       // [batch][3][height][width]
 layout(std430, binding = 1) readonly buffer W { vec4 w[]; };        // [KERNEL][KERNEL][3][channels4]
 layout(std430, binding = 2) readonly buffer B { vec4 bias[]; };     // [channels4]
-layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };       // [batch][outHeight][outWidth][channels4]
+layout(std430, binding = 3) writeonly buffer Y { WRITE4 y[]; };     // [batch][outHeight][outWidth][channels4]
 
 const uint STRIP = 4u;
 const uint WINDOW = (STRIP - 1u) * STRIDE + KERNEL;
@@ -63,7 +64,7 @@ void main() {
   uint outAt = ((image * p.outHeight + oy) * p.outWidth + ox0) * p.channels4 + c4;
   for (uint i = 0u; i < STRIP; i++) {
     if (ox0 + i >= p.outWidth) break;
-    y[outAt + i * p.channels4] = activate(acc[i][0] + b0, ACT);
-    y[outAt + i * p.channels4 + 1u] = activate(acc[i][1] + b1, ACT);
+    y[outAt + i * p.channels4] = STORE4(activate(acc[i][0] + b0, ACT));
+    y[outAt + i * p.channels4 + 1u] = STORE4(activate(acc[i][1] + b1, ACT));
   }
 }

@@ -5,12 +5,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"go/format"
 	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 
 	"github.com/vkinfer/vkinfer/shaders"
@@ -76,6 +78,7 @@ func compile(v shaders.Variant, out string) (shaders.Reflection, error) {
 	if len(code) > 12 {
 		copy(code[8:12], []byte{0, 0, 0, 0})
 	}
+	code = roundToNearest(code)
 	if err := os.WriteFile(out, code, 0o666); err != nil {
 		return shaders.Reflection{}, err
 	}
@@ -94,4 +97,41 @@ func literal(r shaders.Reflection) string {
 	}
 	b.WriteString("},\n}")
 	return b.String()
+}
+
+// roundToNearest decorates every conversion to 16-bit floats with FPRoundingMode RTE, which GLSL cannot say.
+// Vulkan has it where, as in kernels that store 16-bit floats, all that the result is used for is such a store
+// (SPIR-V specification, 3.20); elsewhere spirv-val refuses it.
+func roundToNearest(code []byte) []byte {
+	const opCapability, opTypeFloat, opTypeVector, opDecorate, opFConvert = 17, 22, 23, 71, 115
+	const storageBuffer16BitAccess, decFPRoundingMode, rte = 4433, 39, 0
+	word := func(at int) uint32 { return binary.LittleEndian.Uint32(code[at:]) }
+	half := map[uint32]bool{} // types of 16-bit floats and vectors of them
+	var made []byte
+	first := 0 // where the decorations begin
+	stores := false
+	for at := 20; at < len(code); at += int(word(at)>>16) * 4 {
+		switch word(at) & 0xffff {
+		case opCapability:
+			stores = stores || word(at+4) == storageBuffer16BitAccess
+		case opDecorate:
+			if first == 0 {
+				first = at
+			}
+		case opTypeFloat:
+			half[word(at+4)] = word(at+8) == 16
+		case opTypeVector:
+			half[word(at+4)] = half[word(at+8)]
+		case opFConvert:
+			if half[word(at+4)] {
+				for _, w := range []uint32{4<<16 | opDecorate, word(at + 8), decFPRoundingMode, rte} {
+					made = binary.LittleEndian.AppendUint32(made, w)
+				}
+			}
+		}
+	}
+	if !stores {
+		return code
+	}
+	return slices.Insert(code, first, made...)
 }

@@ -1,6 +1,9 @@
 package shaders
 
-import "embed"
+import (
+	"embed"
+	"slices"
+)
 
 // Variant is a row of the kernel table: a kernel's name, the source it is compiled from and the
 // preprocessor definitions that make it this variant.
@@ -10,19 +13,32 @@ type Variant struct {
 	Defines []string // "NAME=VALUE"
 }
 
-// Variants is the kernel table. New dtypes and features are new rows.
-var Variants = []Variant{
-	{Name: "conv_stem_f32", Source: "conv_stem.comp"},
-	{Name: "conv_dw_f32", Source: "conv_dw.comp"},
-	{Name: "conv1x1_f32", Source: "conv1x1.comp"},
-	{Name: "conv1x1_pool_f32", Source: "conv1x1_pool.comp"},
-	{Name: "se_f32", Source: "se.comp"},
-	{Name: "linear_f32", Source: "linear.comp"},
+// Variants is the kernel table. New features are new rows.
+var Variants = slices.Concat(
+	dtypes("conv_stem"),
+	dtypes("conv_dw"),
+	dtypes("conv1x1"),
+	dtypes("conv1x1_pool"),
+	dtypes("linear"),
+	[]Variant{
+		{Name: "se_f32", Source: "se.comp"},
 
-	// No part of any network: what a device can do at most (gpu.Device.Roofs).
-	{Name: "roof_copy", Source: "roof_copy.comp"},
-	{Name: "roof_fma_f32", Source: "roof_fma.comp"},
-	{Name: "roof_fma_f16", Source: "roof_fma.comp", Defines: []string{"F16"}},
+		// No part of any network: what a device can do at most (gpu.Device.Roofs).
+		{Name: "roof_copy", Source: "roof_copy.comp"},
+		{Name: "roof_fma_f32", Source: "roof_fma.comp"},
+		{Name: "roof_fma_f16", Source: "roof_fma.comp", Defines: []string{"F16"}},
+	},
+)
+
+// dtypes returns a kernel's rows for every dtype that maps and matrices are stored in (types.glsl). Beyond
+// F16 and F16P the definitions are those of all rows.
+func dtypes(op string, defines ...string) []Variant {
+	source := op + ".comp"
+	return []Variant{
+		{Name: op + "_f32", Source: source, Defines: defines},
+		{Name: op + "_f16", Source: source, Defines: append([]string{"F16"}, defines...)},
+		{Name: op + "_f16p", Source: source, Defines: append([]string{"F16P"}, defines...)},
+	}
 }
 
 // Kernel is a compiled kernel.

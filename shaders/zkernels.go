@@ -3,6 +3,44 @@
 package shaders
 
 var reflections = map[string]Reflection{
+	"conv1x1_f16": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "W", Write: false},
+			{Name: "B", Write: false},
+			{Name: "Y", Write: true},
+			{Name: "G", Write: false},
+			{Name: "R", Write: false},
+		},
+		PushBytes: 16,
+		Spec: []SpecConst{
+			{ID: 0, Name: "", Default: 1},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "ACT", Default: 0},
+			{ID: 4, Name: "GATE", Default: 0},
+			{ID: 5, Name: "RESIDUAL", Default: 0},
+		},
+	},
+	"conv1x1_f16p": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "W", Write: false},
+			{Name: "B", Write: false},
+			{Name: "Y", Write: true},
+			{Name: "G", Write: false},
+			{Name: "R", Write: false},
+		},
+		PushBytes: 16,
+		Spec: []SpecConst{
+			{ID: 0, Name: "", Default: 1},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "ACT", Default: 0},
+			{ID: 4, Name: "GATE", Default: 0},
+			{ID: 5, Name: "RESIDUAL", Default: 0},
+		},
+	},
 	"conv1x1_f32": {
 		Bindings: []Binding{
 			{Name: "X", Write: false},
@@ -22,6 +60,36 @@ var reflections = map[string]Reflection{
 			{ID: 5, Name: "RESIDUAL", Default: 0},
 		},
 	},
+	"conv1x1_pool_f16": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "W", Write: false},
+			{Name: "B", Write: false},
+			{Name: "Y", Write: true},
+		},
+		PushBytes: 16,
+		Spec: []SpecConst{
+			{ID: 0, Name: "LANES", Default: 64},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "ACT", Default: 1},
+		},
+	},
+	"conv1x1_pool_f16p": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "W", Write: false},
+			{Name: "B", Write: false},
+			{Name: "Y", Write: true},
+		},
+		PushBytes: 16,
+		Spec: []SpecConst{
+			{ID: 0, Name: "LANES", Default: 64},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "ACT", Default: 1},
+		},
+	},
 	"conv1x1_pool_f32": {
 		Bindings: []Binding{
 			{Name: "X", Write: false},
@@ -35,6 +103,44 @@ var reflections = map[string]Reflection{
 			{ID: 1, Name: "", Default: 1},
 			{ID: 2, Name: "", Default: 1},
 			{ID: 3, Name: "ACT", Default: 1},
+		},
+	},
+	"conv_dw_f16": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "W", Write: false},
+			{Name: "B", Write: false},
+			{Name: "Y", Write: true},
+			{Name: "S", Write: true},
+		},
+		PushBytes: 40,
+		Spec: []SpecConst{
+			{ID: 0, Name: "LANES_X", Default: 8},
+			{ID: 1, Name: "LANES_Y", Default: 8},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "KERNEL", Default: 3},
+			{ID: 4, Name: "STRIDE", Default: 1},
+			{ID: 5, Name: "ACT", Default: 1},
+			{ID: 6, Name: "POOL", Default: 1},
+		},
+	},
+	"conv_dw_f16p": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "W", Write: false},
+			{Name: "B", Write: false},
+			{Name: "Y", Write: true},
+			{Name: "S", Write: true},
+		},
+		PushBytes: 40,
+		Spec: []SpecConst{
+			{ID: 0, Name: "LANES_X", Default: 8},
+			{ID: 1, Name: "LANES_Y", Default: 8},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "KERNEL", Default: 3},
+			{ID: 4, Name: "STRIDE", Default: 1},
+			{ID: 5, Name: "ACT", Default: 1},
+			{ID: 6, Name: "POOL", Default: 1},
 		},
 	},
 	"conv_dw_f32": {
@@ -56,6 +162,40 @@ var reflections = map[string]Reflection{
 			{ID: 6, Name: "POOL", Default: 1},
 		},
 	},
+	"conv_stem_f16": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "W", Write: false},
+			{Name: "B", Write: false},
+			{Name: "Y", Write: true},
+		},
+		PushBytes: 32,
+		Spec: []SpecConst{
+			{ID: 0, Name: "", Default: 1},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "KERNEL", Default: 3},
+			{ID: 4, Name: "STRIDE", Default: 2},
+			{ID: 5, Name: "ACT", Default: 1},
+		},
+	},
+	"conv_stem_f16p": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "W", Write: false},
+			{Name: "B", Write: false},
+			{Name: "Y", Write: true},
+		},
+		PushBytes: 32,
+		Spec: []SpecConst{
+			{ID: 0, Name: "", Default: 1},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "KERNEL", Default: 3},
+			{ID: 4, Name: "STRIDE", Default: 2},
+			{ID: 5, Name: "ACT", Default: 1},
+		},
+	},
 	"conv_stem_f32": {
 		Bindings: []Binding{
 			{Name: "X", Write: false},
@@ -71,6 +211,34 @@ var reflections = map[string]Reflection{
 			{ID: 3, Name: "KERNEL", Default: 3},
 			{ID: 4, Name: "STRIDE", Default: 2},
 			{ID: 5, Name: "ACT", Default: 1},
+		},
+	},
+	"linear_f16": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "W", Write: false},
+			{Name: "B", Write: false},
+			{Name: "Y", Write: true},
+		},
+		PushBytes: 12,
+		Spec: []SpecConst{
+			{ID: 0, Name: "LANES", Default: 32},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+		},
+	},
+	"linear_f16p": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "W", Write: false},
+			{Name: "B", Write: false},
+			{Name: "Y", Write: true},
+		},
+		PushBytes: 12,
+		Spec: []SpecConst{
+			{ID: 0, Name: "LANES", Default: 32},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
 		},
 	},
 	"linear_f32": {

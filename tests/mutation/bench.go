@@ -79,7 +79,7 @@ func (w writers) Write(p []byte) (int, error) {
 
 // lookup makes the embedded kernels files: with it one program serves all faults of kernels.
 var lookup = mutation{file: "shaders/kernels.go", edits: []edit{
-	{`import "embed"`, "import (\n\t\"embed\"\n\t\"os\"\n)"},
+	{`"embed"`, "\"embed\"\n\t\"os\""},
 	{`spirv.ReadFile("spv/" + name + ".spv")`, `os.ReadFile(os.Getenv("VKINFER_MUTANT_SPIRV") + "/" + name + ".spv")`},
 }}
 
