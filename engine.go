@@ -21,6 +21,9 @@ func newEngine(g *graph.Graph, opts Options) (engine, error) {
 		opts.MaxBatch = defaultMaxBatch
 	}
 	if strings.EqualFold(opts.Device, "cpu") {
+		if opts.Precision == netplan.PrecisionAMP {
+			return nil, fmt.Errorf("vkinfer: device cpu: %w: precision %s; use %s, or a Vulkan device", gpu.ErrFeature, opts.Precision, netplan.PrecisionFloat32)
+		}
 		return &cpuEngine{g: g, maxBatch: opts.MaxBatch}, nil
 	}
 	return newGPUEngine(g, opts)
@@ -82,7 +85,7 @@ func newGPUEngine(g *graph.Graph, opts Options) (engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := plan(g, dev.Caps(), netplan.Options{KeepAll: opts.KeepAll})
+	plan, err := plan(g, dev.Caps(), netplan.Options{Precision: opts.Precision, KeepAll: opts.KeepAll})
 	if err != nil {
 		dev.Close()
 		return nil, err

@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 
+	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/graph"
 	"github.com/vkinfer/vkinfer/netplan/models"
 	"github.com/vkinfer/vkinfer/netplan/preprocess"
@@ -27,7 +29,7 @@ type Options struct {
 	// Device is "vulkan" or "" (the best device), "vulkan:N" (the Nth), a part of a device's name, or
 	// "cpu" (the reference implementation).
 	Device    string
-	Precision string // "float32" or "", the only one so far
+	Precision string // "float32" or "" for it, or "amp": 16-bit storage, float32 arithmetic (Vulkan devices only)
 
 	// ImgSize is the side of the network's square input in pixels, 0 for the model's own. Height and
 	// Width set a non-square input for Run; Classify then refuses.
@@ -96,8 +98,8 @@ func Open(model string, opts Options) (*Classifier, error) {
 	if err := c.applySizes(opts); err != nil {
 		return nil, err
 	}
-	if opts.Precision != "" && opts.Precision != "float32" {
-		return nil, fmt.Errorf("vkinfer: precision %q, want float32", opts.Precision)
+	if !slices.Contains([]string{"", netplan.PrecisionFloat32, netplan.PrecisionAMP}, opts.Precision) {
+		return nil, fmt.Errorf("vkinfer: precision %q, want %s or %s", opts.Precision, netplan.PrecisionFloat32, netplan.PrecisionAMP)
 	}
 	sd := opts.StateDict
 	if sd == nil {

@@ -17,8 +17,8 @@ func planError(p *netplan.Plan, format string, args ...any) error {
 // checkPlan compares a plan with the kernels' reflection and the device's limits, for batches up to
 // batch. A plan that passes cannot make the executor record anything that Vulkan forbids.
 func checkPlan(p *netplan.Plan, d *Device, lookup lookupKernel, batch int) error {
-	if p.Precision != "float32" {
-		return fmt.Errorf("gpu: plan %s: %w: precision %q; wanted float32", p.Model, ErrFeature, p.Precision)
+	if p.Precision != netplan.PrecisionFloat32 && p.Precision != netplan.PrecisionAMP {
+		return fmt.Errorf("gpu: plan %s: %w: precision %q; wanted %s or %s", p.Model, ErrFeature, p.Precision, netplan.PrecisionFloat32, netplan.PrecisionAMP)
 	}
 	if err := checkTensors(p, d, int64(batch)); err != nil {
 		return err
@@ -54,8 +54,8 @@ func checkTensors(p *netplan.Plan, d *Device, batch int64) error {
 			return planError(p, "tensor %s: bytes %d to %d of an arena of %d", t.Name, t.Offset, t.Offset+t.Stride, p.ArenaBytes)
 		case align > 0 && t.Offset%align != 0:
 			return planError(p, "tensor %s: offset %d; wanted a multiple of %d for this device", t.Name, t.Offset, align)
-		case t.Stride < storedBytes(t):
-			return planError(p, "tensor %s: %d bytes an image for %v %v; wanted %d", t.Name, t.Stride, t.Shape, t.Layout, storedBytes(t))
+		case t.Stride < t.ImageBytes():
+			return planError(p, "tensor %s: %d bytes an image for %v %v; wanted %d", t.Name, t.Stride, t.Shape, t.Layout, t.ImageBytes())
 		case batch*t.Stride > d.info.Caps.MaxStorageBufferRange:
 			return planError(p, "tensor %s: %d bytes at batch %d; this device binds at most %d", t.Name, batch*t.Stride, batch, d.info.Caps.MaxStorageBufferRange)
 		}
@@ -78,11 +78,6 @@ func checkTensors(p *netplan.Plan, d *Device, batch int64) error {
 		return planError(p, "the output tensor is %v %v; wanted a vector of %d classes", out.Shape, out.Layout, p.Classes)
 	}
 	return nil
-}
-
-// storedBytes is the size of one image of a float32 tensor, padding included.
-func storedBytes(t *netplan.Tensor) int64 {
-	return 4 * int64(t.PaddedC()) * int64(t.Shape.H) * int64(t.Shape.W)
 }
 
 func checkDispatch(p *netplan.Plan, d *Device, dis *netplan.Dispatch, k *shaders.Kernel, batch int) error {

@@ -189,3 +189,9 @@ func (b *buffer) float32s(offset int64, n int) []float32 {
 	}
 	return unsafe.Slice((*float32)(unsafe.Pointer(&b.mapped[offset])), len(b.mapped[offset:offset+4*int64(n)])/4)
 }
+
+// viewOf views bytes of a mapped buffer, or others that are aligned like these, as elements.
+func viewOf[T uint16 | uint32 | float32](b []byte) []T {
+	var t T
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/int(unsafe.Sizeof(t)))
+}

@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/vkinfer/vkinfer/netplan"
+	"github.com/vkinfer/vkinfer/weights/float16"
 	vk "github.com/vulkan-go/vulkan"
 )
 
@@ -152,7 +153,7 @@ func (e *Executor) putInput(input []float32, n int) error {
 		}
 		elements := t.Shape.NumElements()
 		for i := range n {
-			pack(t, b.float32s(at+int64(i)*t.Stride, int(t.Stride/4)), input[i*per+first:][:elements])
+			pack(t, b.mapped[at+int64(i)*t.Stride:][:t.Stride], input[i*per+first:][:elements])
 		}
 		if e.direct {
 			if err := b.flush(at, int64(n)*t.Stride); err != nil {
@@ -170,19 +171,27 @@ func (e *Executor) putInput(input []float32, n int) error {
 	return b.flush(e.guard, size)
 }
 
-// pack stores one image's tensor, NCHW, in the tensor's layout; it is unpack's reverse. Padding becomes zero.
-func pack(t *netplan.Tensor, dst, src []float32) {
-	if t.Layout == netplan.NCHW {
-		copy(dst, src)
-		return
+// pack stores one image's tensor, NCHW, in the tensor's layout and type; it is unpack's reverse. Padding
+// becomes zero.
+func pack(t *netplan.Tensor, dst []byte, src []float32) {
+	switch {
+	case t.Layout == netplan.NCHW:
+		copy(viewOf[float32](dst), src)
+	case t.DType == netplan.Float16:
+		packRows(t, viewOf[uint16](dst), src, float16.FromFloat32)
+	default:
+		packRows(t, viewOf[float32](dst), src, func(v float32) float32 { return v })
 	}
+}
+
+func packRows[T uint16 | float32](t *netplan.Tensor, dst []T, src []float32, stored func(float32) T) {
 	pixels, padded := t.Shape.H*t.Shape.W, t.PaddedC()
 	for p := range pixels {
 		row := dst[p*padded : (p+1)*padded]
 		for c := range row {
 			row[c] = 0
 			if c < t.Shape.C {
-				row[c] = src[c*pixels+p]
+				row[c] = stored(src[c*pixels+p])
 			}
 		}
 	}
@@ -222,7 +231,7 @@ func (e *Executor) getOutput(n int, out []float32) error {
 		return err
 	}
 	if t.Layout != netplan.Vector { // a fragment's map
-		data, _ := unpack(t, b.float32s(at, int(int64(n)*t.Stride/4)), n)
+		data, _ := unpack(t, b.mapped[at:][:int64(n)*t.Stride], n)
 		copy(out, data)
 		return nil
 	}

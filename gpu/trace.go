@@ -10,6 +10,7 @@ import (
 
 	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/graph"
+	"github.com/vkinfer/vkinfer/weights/float16"
 )
 
 // TraceValue is one tensor of a plan after a run.
@@ -84,10 +85,10 @@ func (e *Executor) checkGaps(ctx context.Context, staging *buffer, n int64) erro
 		if err != nil {
 			return err
 		}
-		for i, v := range gap {
-			if w := math.Float32bits(v); w != poisonWord {
+		for i, w := range viewOf[uint32](gap) {
+			if w != poisonWord {
 				return fmt.Errorf("gpu: %s: %w: the word %d bytes into the gap %s is %#08x (%v); wanted %#08x; a kernel writes out of bounds",
-					e.plan.Model, ErrCorrupt, 4*i, before, w, v, uint32(poisonWord))
+					e.plan.Model, ErrCorrupt, 4*i, before, w, math.Float32frombits(w), uint32(poisonWord))
 			}
 		}
 		from, before = n*(t.Offset+t.Stride), "after tensor "+t.Name
@@ -146,12 +147,13 @@ func (e *Executor) traceBatch(ctx context.Context, n int, values []TraceValue) e
 	return nil
 }
 
-// readArena returns bytes of the arena as floats: a view in direct mode, otherwise a copy by way of staging.
-func (e *Executor) readArena(ctx context.Context, staging *buffer, offset, size int64) ([]float32, error) {
+// readArena returns bytes of the arena: a view in direct mode, otherwise a copy by way of staging. Both are
+// aligned to words.
+func (e *Executor) readArena(ctx context.Context, staging *buffer, offset, size int64) ([]byte, error) {
 	if staging == nil {
-		return e.arena.float32s(e.guard+offset, int(size/4)), nil
+		return e.arena.mapped[e.guard+offset:][:size], nil
 	}
-	out := make([]float32, size/4)
+	out := make([]byte, size)
 	for at := int64(0); at < size; at += staging.size {
 		n := min(staging.size, size-at)
 		err := e.transfer(ctx, []shimOp{
@@ -164,28 +166,37 @@ func (e *Executor) readArena(ctx context.Context, staging *buffer, offset, size 
 		if err := staging.invalidate(0, n); err != nil {
 			return nil, err
 		}
-		copy(out[at/4:], staging.float32s(0, int(n/4)))
+		copy(out[at:], staging.mapped[:n])
 	}
 	return out, nil
 }
 
 // unpack converts n images of a stored tensor to NCHW without padding, and counts the padding lanes that
 // are not zero.
-func unpack(t *netplan.Tensor, stored []float32, n int) (data []float32, notZero int) {
+func unpack(t *netplan.Tensor, stored []byte, n int) (data []float32, notZero int) {
+	if t.DType == netplan.Float16 {
+		return unpackRows(t, viewOf[uint16](stored), n, float16.ToFloat32)
+	}
+	return unpackRows(t, viewOf[float32](stored), n, func(v float32) float32 { return v })
+}
+
+func unpackRows[T uint16 | float32](t *netplan.Tensor, stored []T, n int, value func(T) float32) (data []float32, notZero int) {
 	s := t.Shape
 	data = make([]float32, n*s.NumElements())
-	stride, pixels, padded := int(t.Stride/4), s.H*s.W, t.PaddedC()
+	stride, pixels, padded := int(t.Stride/t.DType.Size()), s.H*s.W, t.PaddedC()
 	for i := range n {
 		src, dst := stored[i*stride:(i+1)*stride], data[i*s.NumElements():]
 		if t.Layout == netplan.NCHW {
-			copy(dst[:s.NumElements()], src)
+			for j, v := range src {
+				dst[j] = value(v)
+			}
 			continue
 		}
 		// NHWC8, and vectors and tile sums, whose rows stand for pixels.
 		for p := range pixels {
 			for c, v := range src[p*padded : (p+1)*padded] {
 				if c < s.C {
-					dst[c*pixels+p] = v
+					dst[c*pixels+p] = value(v)
 				} else if v != 0 {
 					notZero++
 				}

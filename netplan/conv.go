@@ -48,7 +48,7 @@ func (l *lowering) convStem(n *graph.Node, op *graph.Conv, in *graph.Node) error
 	c := pad8(n.Shape.C)
 	py, px := graph.SamePad(in.Shape.H, op.Kernel(), op.Stride), graph.SamePad(in.Shape.W, op.Kernel(), op.Stride)
 	return l.dispatch(n, Dispatch{
-		Kernel: "conv_stem_f32",
+		Kernel: l.kernel("conv_stem"),
 		Spec:   []uint32{lanes, 1, 1, uint32(op.Kernel()), uint32(op.Stride), actCode(op.Act)},
 		Push: []uint32{0, uint32(in.Shape.H), uint32(in.Shape.W), uint32(n.Shape.H), uint32(n.Shape.W),
 			uint32(py.Before), uint32(px.Before), uint32(c / 4)},
@@ -79,11 +79,15 @@ func (l *lowering) conv1x1(n *graph.Node, op *graph.Conv, in *graph.Node) error 
 	if err := l.loops(pad8(in.Shape.C) / 4); err != nil {
 		return err
 	}
+	w, err := l.packMatrix(op.Weight)
+	if err != nil {
+		return err
+	}
 	return l.dispatch(n, Dispatch{
-		Kernel: "conv1x1_f32",
+		Kernel: l.kernel("conv1x1"),
 		Spec:   []uint32{uint32(lanes), 1, 1, actCode(op.Act), specBool(op.Gate), specBool(op.Residual)},
 		Push:   []uint32{0, uint32(pixels), uint32(pad8(in.Shape.C) / 4), uint32(cout / 4)},
-		Bind:   []Binding{x, l.packMatrix(op.Weight), l.packVector(op.Bias), {Tensor: out}, gate, residual},
+		Bind:   []Binding{x, w, l.packVector(op.Bias), {Tensor: out}, gate, residual},
 		Groups: [3]Groups{{PerImage: tiles, Tile: lanes}, fixed(cout / 8), one},
 	})
 }
@@ -101,11 +105,15 @@ func (l *lowering) convPool(n *graph.Node, op *graph.Conv, in *graph.Node) error
 	if err := l.loops(ceilDiv(pixels, rowsPerLane*lanes)*(pad8(in.Shape.C)/4+rowsPerLane+1) + lanes); err != nil {
 		return err
 	}
+	w, err := l.packMatrix(op.Weight)
+	if err != nil {
+		return err
+	}
 	return l.dispatch(n, Dispatch{
-		Kernel: "conv1x1_pool_f32",
+		Kernel: l.kernel("conv1x1_pool"),
 		Spec:   []uint32{uint32(lanes), 1, 1, actCode(op.Act)},
 		Push:   []uint32{0, uint32(pixels), uint32(pad8(in.Shape.C) / 4), uint32(cout / 4)},
-		Bind:   []Binding{l.input(n, 0), l.packMatrix(op.Weight), l.packVector(op.Bias), {Tensor: out}},
+		Bind:   []Binding{l.input(n, 0), w, l.packVector(op.Bias), {Tensor: out}},
 		Groups: [3]Groups{fixed(cout / 8), perImage, one},
 	})
 }
@@ -142,7 +150,7 @@ func (l *lowering) convDepthwise(n *graph.Node, op *graph.Conv, in *graph.Node) 
 	}
 	py, px := graph.SamePad(in.Shape.H, op.Kernel(), op.Stride), graph.SamePad(in.Shape.W, op.Kernel(), op.Stride)
 	return l.dispatch(n, Dispatch{
-		Kernel: "conv_dw_f32",
+		Kernel: l.kernel("conv_dw"),
 		Spec:   []uint32{uint32(lx), uint32(ly), 1, uint32(op.Kernel()), uint32(op.Stride), actCode(op.Act), specBool(pool)},
 		Push: []uint32{0, uint32(in.Shape.H), uint32(in.Shape.W), uint32(n.Shape.H), uint32(n.Shape.W),
 			uint32(py.Before), uint32(px.Before), uint32(c4), uint32(perLane), uint32(tiles)},

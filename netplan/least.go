@@ -38,11 +38,3 @@ func isMap(n *graph.Node) bool {
 	}
 	return true
 }
-
-// elementBytes is the size of a stored element in a precision.
-func elementBytes(precision string) int64 {
-	if precision == "float32" {
-		return 4
-	}
-	return 2
-}

@@ -19,6 +19,15 @@ func TestLeastBytes(t *testing.T) {
 		if over := p.OverLeast(); over <= 0 || over > 0.05 {
 			t.Errorf("%s: %.2f %% over the least, want more than 0 and at most 5", name, 100*over)
 		}
+		amp, err := Lower(g, MinimalCaps(), Options{Precision: PrecisionAMP})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The least counts an input of 16 bits; what Run takes is float32.
+		amp.Bytes -= 2 * int64(amp.Input.NumElements())
+		if over := amp.OverLeast(); 2*amp.Least != p.Least || over <= 0 || over > 0.05 {
+			t.Errorf("%s: amp: at least %d bytes, in float32 %d, and %.2f %% over the least; want half, and more than 0 and at most 5", name, amp.Least, p.Least, 100*over)
+		}
 		var sum int64
 		for i, d := range p.Dispatches {
 			sum += d.Least
@@ -30,7 +39,7 @@ func TestLeastBytes(t *testing.T) {
 			t.Errorf("%s: the dispatches' sum is %d, the plan's %d", name, sum, p.Least)
 		}
 		for _, n := range g.Nodes { // half the element, half the bytes
-			if 2*leastBytes(g, n, elementBytes("amp")) != leastBytes(g, n, elementBytes("float32")) {
+			if 2*leastBytes(g, n, Float16.Size()) != leastBytes(g, n, Float32.Size()) {
 				t.Errorf("%s: %s: 16-bit elements are not half as many bytes", name, n.Name)
 			}
 		}

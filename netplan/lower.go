@@ -7,8 +7,22 @@ import (
 	"github.com/vkinfer/vkinfer/shaders"
 )
 
+// The precisions of a plan.
+const (
+	// PrecisionFloat32 stores and computes everything in float32.
+	PrecisionFloat32 = "float32"
+	// PrecisionAMP stores maps, and the matrices of 1×1 convolutions and linear layers, in 16 bits, and
+	// computes in float32: every sum, mean, gate and activation, and the logits.
+	PrecisionAMP = "amp"
+)
+
 // Options are a caller's wishes for a Plan.
 type Options struct {
+	// Precision is PrecisionFloat32, or "" for it, or PrecisionAMP.
+	Precision string
+	// Packed lets the kernels of amp pack 16-bit floats into words themselves, as on devices without
+	// storage of 16 bits (Caps.Storage16), even where there is such.
+	Packed bool
 	// KeepAll gives every tensor its own place in the arena, so that all can be read after a run.
 	KeepAll bool
 	// Guard keeps at least so many bytes per image free before and after every tensor. With KeepAll nothing
@@ -23,9 +37,12 @@ type Options struct {
 // inputs have the layout that the network's values have. So tests run one layer alone, with the very
 // dispatches it gets in a network.
 func Lower(g *graph.Graph, caps Caps, opts Options) (*Plan, error) {
-	l := &lowering{g: g, caps: caps, tensorOf: map[graph.ID]int{}, plan: &Plan{
-		Model: g.Model, Precision: "float32", Input: g.InputShape(), Classes: g.OutputShape().C,
+	l := &lowering{g: g, caps: caps, tensorOf: map[graph.ID]int{}, kernelType: "f32", plan: &Plan{
+		Model: g.Model, Precision: PrecisionFloat32, Input: g.InputShape(), Classes: g.OutputShape().C,
 	}}
+	if err := l.setPrecision(opts); err != nil {
+		return nil, err
+	}
 	if err := l.checkLimits(); err != nil {
 		return nil, err
 	}
@@ -58,11 +75,31 @@ type lowering struct {
 	caps     Caps
 	plan     *Plan
 	tensorOf map[graph.ID]int
+	// kernelType ends the names of kernels (shaders/types.glsl), stored is the type of maps and matrices.
+	kernelType string
+	stored     DType
 	// sums holds, for a depthwise node whose squeeze-and-excitation wants them, its tile sums.
 	sums map[graph.ID]int
 }
 
-// Workgroup sizes and shared memory the float32 kernels use at most; every Vulkan device has them.
+func (l *lowering) setPrecision(opts Options) error {
+	switch opts.Precision {
+	case "", PrecisionFloat32:
+		return nil
+	case PrecisionAMP:
+		l.plan.Precision, l.kernelType, l.stored = PrecisionAMP, "f16", Float16
+		if opts.Packed || !l.caps.Storage16 {
+			l.kernelType = "f16p"
+		}
+		return nil
+	}
+	return fmt.Errorf("netplan: %s: precision %q, want %s or %s", l.g.Model, opts.Precision, PrecisionFloat32, PrecisionAMP)
+}
+
+// kernel returns the name of an op's kernel for the plan's precision.
+func (l *lowering) kernel(op string) string { return op + "_" + l.kernelType }
+
+// Workgroup sizes and shared memory the kernels use at most; every Vulkan device has them.
 const (
 	maxLanes       = 128
 	maxSharedBytes = 16384
@@ -84,7 +121,7 @@ func (l *lowering) node(n *graph.Node) error {
 	case *graph.Input:
 		layout := NCHW
 		switch {
-		case op.Inner && n.Shape.H*n.Shape.W == 1:
+		case op.Inner && l.isVector(n):
 			layout = Vector
 		case op.Inner:
 			layout = NHWC8
@@ -101,13 +138,35 @@ func (l *lowering) node(n *graph.Node) error {
 	return fmt.Errorf("no kernel for op %s %s; was the graph folded and fused?", n.Op.Kind(), graph.Attrs(n.Op))
 }
 
-// tensor adds the tensor that holds n's value.
+// isVector reports whether an inner input is a gate or a linear layer's input: in a network such are made by
+// kernels that write vectors.
+func (l *lowering) isVector(n *graph.Node) bool {
+	for _, u := range l.g.Nodes {
+		switch op := u.Op.(type) {
+		case *graph.Linear:
+			if u.Inputs[0] == n.ID {
+				return true
+			}
+		case *graph.Conv:
+			if op.Gate && u.Inputs[1] == n.ID {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// tensor adds the tensor that holds n's value. Maps are stored in the precision's type, the rest in float32.
 func (l *lowering) tensor(n *graph.Node, layout Layout) int {
-	return l.addTensor(Tensor{Name: n.Name, Yields: n.Yields, Shape: n.Shape, Layout: layout})
+	t := Tensor{Name: n.Name, Yields: n.Yields, Shape: n.Shape, Layout: layout}
+	if layout == NHWC8 {
+		t.DType = l.stored
+	}
+	return l.addTensor(t)
 }
 
 func (l *lowering) addTensor(t Tensor) int {
-	t.Stride = int64(t.PaddedC()) * int64(t.Shape.H) * int64(t.Shape.W) * 4
+	t.Stride = t.ImageBytes()
 	l.plan.Tensors = append(l.plan.Tensors, t)
 	return len(l.plan.Tensors) - 1
 }
@@ -137,7 +196,7 @@ func (l *lowering) dispatch(n *graph.Node, d Dispatch) error {
 	}
 	d.Node = n.Name
 	d.MACs = l.g.MACs(n)
-	d.Least = leastBytes(l.g, n, elementBytes(l.plan.Precision))
+	d.Least = leastBytes(l.g, n, l.stored.Size())
 	l.plan.Dispatches = append(l.plan.Dispatches, d)
 	return nil
 }

@@ -50,17 +50,19 @@ func TestGoldenPlans(t *testing.T) {
 	cases := []struct {
 		model string
 		h, w  int
-	}{{"efficientnet_b1_pruned", 240, 240}, {"efficientnet_b2_pruned", 260, 260}, {"efficientnet_b3_pruned", 300, 300}, {"efficientnet_b1_pruned", 97, 161}}
+		opts  netplan.Options
+	}{{model: "efficientnet_b1_pruned", h: 240, w: 240}, {model: "efficientnet_b2_pruned", h: 260, w: 260}, {model: "efficientnet_b3_pruned", h: 300, w: 300},
+		{model: "efficientnet_b1_pruned", h: 97, w: 161}, {model: "efficientnet_b1_pruned", h: 240, w: 240, opts: netplan.Options{Precision: netplan.PrecisionAMP}}}
 	for _, c := range cases {
 		s, err := models.Lookup(c.model)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got bytes.Buffer
-		if err := lower(t, s, c.h, c.w, netplan.Options{}).WriteText(&got); err != nil {
+		if err := lower(t, s, c.h, c.w, c.opts).WriteText(&got); err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join("testdata", fmt.Sprintf("%s_%dx%d.plan", c.model, c.h, c.w))
+		file := filepath.Join("testdata", fmt.Sprintf("%s_%dx%d%s.plan", c.model, c.h, c.w, c.opts.Precision))
 		if *update {
 			if err := os.WriteFile(file, got.Bytes(), 0o666); err != nil {
 				t.Fatal(err)
@@ -102,7 +104,8 @@ func drawPlan(t *rapid.T) *netplan.Plan {
 	if g, err = netplan.RunPasses(g, "fold", "fuse"); err != nil {
 		t.Fatal(err)
 	}
-	p, err := netplan.Lower(g, netplan.MinimalCaps(), netplan.Options{KeepAll: rapid.Bool().Draw(t, "keepAll")})
+	p, err := netplan.Lower(g, netplan.MinimalCaps(), netplan.Options{KeepAll: rapid.Bool().Draw(t, "keepAll"),
+		Precision: rapid.SampledFrom([]string{"", netplan.PrecisionAMP}).Draw(t, "precision")})
 	if err != nil {
 		t.Fatal(err)
 	}

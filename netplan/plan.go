@@ -9,7 +9,7 @@ import (
 // and sizes are per image, and a tensor of a batch of n images lies at n·Offset and holds n·Stride bytes.
 type Plan struct {
 	Model     string
-	Precision string // "float32"
+	Precision string // "float32" or "amp"
 	Input     graph.Shape
 	Classes   int
 
@@ -64,12 +64,28 @@ const (
 // String returns the layout's name in plan texts.
 func (l Layout) String() string { return [...]string{"nhwc8", "nchw", "vector", "tiles"}[l] }
 
+// DType is what a tensor's elements are in memory. Kernels compute in float32 whatever it is.
+type DType uint8
+
+// The element types of tensors.
+const (
+	Float32 DType = iota
+	Float16       // maps of precision amp
+)
+
+// Size returns the bytes of an element.
+func (d DType) Size() int64 { return [...]int64{4, 2}[d] }
+
+// String returns the type's name in plan texts.
+func (d DType) String() string { return [...]string{"float32", "float16"}[d] }
+
 // Tensor is a value that is materialised in the arena.
 type Tensor struct {
 	Name   string      // name of the graph node it holds, or that plus a suffix (".partial")
 	Yields string      // node of the unfused graph with the same value, "" for partial sums
 	Shape  graph.Shape // unpadded, of one image; for Tiles: C channels, H tiles, W = 1
 	Layout Layout
+	DType  DType
 	Stride int64 // bytes from one image to the next within the tensor
 	Offset int64 // bytes per image of batch: the tensor of a batch of n begins at n·Offset
 	// First and Last are the indexes of the dispatches that write it first and read it last
@@ -83,6 +99,11 @@ func (t *Tensor) PaddedC() int {
 		return t.Shape.C
 	}
 	return pad8(t.Shape.C)
+}
+
+// ImageBytes returns what one image takes, padding included.
+func (t *Tensor) ImageBytes() int64 {
+	return int64(t.PaddedC()) * int64(t.Shape.H) * int64(t.Shape.W) * t.DType.Size()
 }
 
 // Binding is what a kernel sees at one storage-buffer binding: a tensor, or a range of the weights.

@@ -60,7 +60,11 @@ func (p *Plan) WriteText(w io.Writer) error {
 	fmt.Fprintln(w)
 	fmt.Fprintln(tw, "tensor\tname\tyields\tshape\tlayout\toffset\tbytes\tlives")
 	for i, t := range p.Tensors {
-		fmt.Fprintf(tw, "t%d\t%s\t%s\t%v\t%v\t%d\t%d\t%d..%d\n", i, t.Name, t.Yields, t.Shape, t.Layout, t.Offset, t.Stride, t.First, t.Last)
+		layout := t.Layout.String()
+		if t.DType != Float32 {
+			layout += " " + t.DType.String()
+		}
+		fmt.Fprintf(tw, "t%d\t%s\t%s\t%v\t%v\t%d\t%d\t%d..%d\n", i, t.Name, t.Yields, t.Shape, layout, t.Offset, t.Stride, t.First, t.Last)
 	}
 	return tw.Flush()
 }

@@ -36,19 +36,20 @@ type rule struct {
 // no device and no model; the device code knows no model and no reference. So everything but gpu, the
 // facade and the program tests without cgo and without Vulkan.
 var policy = []rule{
-	{dir: "weights", external: []string{"github.com/nlpodyssey/gopickle"}},
+	{dir: "weights/float16"},
+	{dir: "weights", internal: []string{"weights/float16"}, external: []string{"github.com/nlpodyssey/gopickle"}},
 	{dir: "shaders", internal: []string{"shaders/..."}},
 	{dir: "netplan/graph", internal: []string{"weights"}},
 	{dir: "netplan/preprocess", internal: []string{"netplan/preprocess/..."}, external: []string{"golang.org/x/image"}},
 	{dir: "netplan/models", internal: []string{"weights", "netplan/graph", "netplan/preprocess"}},
-	{dir: "netplan", internal: []string{"netplan/graph", "shaders"}},
+	{dir: "netplan", internal: []string{"netplan/graph", "shaders", "weights/float16"}},
 	{dir: "cpuref", internal: []string{"netplan/graph"}, external: []string{"golang.org/x/sync"}},
-	{dir: "gpu", internal: []string{"gpu/...", "netplan", "netplan/graph", "shaders"},
+	{dir: "gpu", internal: []string{"gpu/...", "netplan", "netplan/graph", "shaders", "weights/float16"},
 		external: []string{"github.com/vulkan-go/vulkan", "github.com/go-gl/glfw", "golang.org/x/sync", "golang.org/x/sys"}},
 	{dir: ".", internal: []string{"weights", "netplan", "netplan/graph", "netplan/models", "netplan/preprocess", "cpuref", "gpu", "shaders"},
 		external: []string{"golang.org/x/sync"}},
 	{dir: "cmd", internal: []string{"/..."}, external: []string{"/"}},
-	{dir: "tests", internal: []string{".", "weights", "netplan", "netplan/graph", "netplan/models", "netplan/preprocess", "cpuref", "gpu", "shaders", "tests/..."}},
+	{dir: "tests", internal: []string{".", "weights", "netplan", "netplan/graph", "netplan/models", "netplan/preprocess", "cpuref", "gpu", "shaders", "tests/...", "weights/float16"}},
 }
 
 // onlyIn names the imports that a single place may have, test files included. A place ending in .go is a

@@ -3,6 +3,8 @@ package weights
 import (
 	"encoding/binary"
 	"math"
+
+	"github.com/vkinfer/vkinfer/weights/float16"
 )
 
 // Float64s returns the elements converted to float64, exact for every stored type but int64 beyond 2^53.
@@ -27,7 +29,7 @@ func convert[F float32 | float64](t *Tensor) []F {
 		}
 	case Float16:
 		for i := range out {
-			out[i] = F(Float16ToFloat32(binary.LittleEndian.Uint16(d[2*i:])))
+			out[i] = F(float16.ToFloat32(binary.LittleEndian.Uint16(d[2*i:])))
 		}
 	case BFloat16:
 		for i := range out {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/models"
 )
 
@@ -177,7 +178,7 @@ func (a *app) addQuirks(cmd *cobra.Command) {
 }
 
 // precisions are the arithmetics that a network can run in; the first is the default.
-var precisions = []string{"float32"}
+var precisions = []string{netplan.PrecisionFloat32, netplan.PrecisionAMP}
 
 func (f *netFlags) addPrecision(cmd *cobra.Command) {
 	choiceFlag(cmd, &f.precision, "precision", "", "arithmetic of the network", precisions...)

@@ -48,6 +48,7 @@ GPU is needed: without --device or --caps the plan is for what every Vulkan devi
 	f := cmd.Flags()
 	choiceFlag(cmd, &p.stage, "stage", "", "stage to show", "plan", "graph", "fold", "fuse")
 	choiceFlag(cmd, &p.format, "output", "o", "form of the plan", "text", "json", "dot")
+	p.net.addPrecision(cmd)
 	p.net.addImgSize(cmd)
 	numberFlag(cmd, &p.height, "height", "", 0, 1, models.MaxInputPixels, "height of the input in pixels, with --width")
 	numberFlag(cmd, &p.width, "width", "", 0, 1, models.MaxInputPixels, "width of the input in pixels, with --height")
@@ -89,7 +90,7 @@ func (p *planner) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	plan, err := netplan.Lower(g, caps, netplan.Options{})
+	plan, err := netplan.Lower(g, caps, netplan.Options{Precision: p.net.precision})
 	if err != nil {
 		return setup(err)
 	}

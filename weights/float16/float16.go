@@ -1,10 +1,12 @@
-package weights
+// Package float16 converts between float32 and IEEE 754 binary16, the "half" of checkpoints and of 16-bit
+// storage on devices.
+package float16
 
 import "math"
 
-// Float16ToFloat32 converts an IEEE 754 binary16 value, exactly: subnormals, signed zeros,
+// ToFloat32 converts an IEEE 754 binary16 value, exactly: subnormals, signed zeros,
 // infinities and NaN payloads included.
-func Float16ToFloat32(h uint16) float32 {
+func ToFloat32(h uint16) float32 {
 	sign := uint32(h&0x8000) << 16
 	exp := uint32(h>>10) & 0x1f
 	frac := uint32(h & 0x3ff)
@@ -19,10 +21,10 @@ func Float16ToFloat32(h uint16) float32 {
 	}
 }
 
-// Float32ToFloat16 converts to IEEE 754 binary16, rounding to nearest, ties to even: what lies
+// FromFloat32 converts to IEEE 754 binary16, rounding to nearest, ties to even: what lies
 // beyond the largest half by half a step or more becomes an infinity, what is below the smallest
 // subnormal a signed zero. A NaN keeps its sign and the upper bits of its payload, and stays a NaN.
-func Float32ToFloat16(f float32) uint16 {
+func FromFloat32(f float32) uint16 {
 	b := math.Float32bits(f)
 	sign := uint16(b>>16) & 0x8000
 	abs := b & 0x7fffffff
