@@ -20,6 +20,7 @@ type TraceValue struct {
 	Kernel string         // the kernel that wrote it last, "" for the input
 	Shape  graph.Shape    // of one image; of tile sums: C channels, H tiles
 	Layout netplan.Layout // as it was stored; Data is NCHW whatever it says
+	DType  netplan.DType  // as it was stored
 	Data   []float32      // n·C·H·W, NCHW, without padding
 	// NotZero counts the stored padding lanes that are not zero. The kernels keep them at zero, but for
 	// gates, whose sigmoid leaves 0.5 there; of gates it is always 0.
@@ -99,7 +100,7 @@ func (e *Executor) checkGaps(ctx context.Context, staging *buffer, n int64) erro
 func (e *Executor) traceValues() []TraceValue {
 	values := make([]TraceValue, len(e.plan.Tensors))
 	for i, t := range e.plan.Tensors {
-		values[i] = TraceValue{Name: t.Name, Yields: t.Yields, Shape: t.Shape, Layout: t.Layout}
+		values[i] = TraceValue{Name: t.Name, Yields: t.Yields, Shape: t.Shape, Layout: t.Layout, DType: t.DType}
 	}
 	for _, d := range e.plan.Dispatches {
 		for _, b := range d.Bind {

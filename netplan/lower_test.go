@@ -62,7 +62,7 @@ func TestGoldenPlans(t *testing.T) {
 		if err := lower(t, s, c.h, c.w, c.opts).WriteText(&got); err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join("testdata", fmt.Sprintf("%s_%dx%d%s.plan", c.model, c.h, c.w, c.opts.Precision))
+		file := filepath.Join("testdata", strings.TrimSuffix(fmt.Sprintf("%s_%dx%d_%s", c.model, c.h, c.w, c.opts.Precision), "_")+".plan")
 		if *update {
 			if err := os.WriteFile(file, got.Bytes(), 0o666); err != nil {
 				t.Fatal(err)

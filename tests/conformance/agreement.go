@@ -43,7 +43,7 @@ type Flip struct {
 
 // Agree classifies pictures (name, 3·H·W floats) on the device and in float64; the subject's Input is not used.
 // A change of rank between classes that are nearer to each other than two errors of four times the size that
-// the gate allows the typical logit is excused: float32 cannot tell them apart. Any other one is a failure, even if
+// the gate allows the typical logit is excused: the precision cannot tell them apart. Any other one is a failure, even if
 // the gate, which is about all logits together, is kept.
 func Agree(ctx context.Context, s Subject, pictures iter.Seq2[string, []float32]) (*Agreement, error) {
 	fused, err := s.fused()
@@ -55,7 +55,7 @@ func Agree(ctx context.Context, s Subject, pictures iter.Seq2[string, []float32]
 		return nil, err
 	}
 	defer exec.Close()
-	a := &Agreement{Flips: []Flip{}, Gate: GateLogitsCentred, LeastGap: Figure(math.Inf(1)), Verdict: "ok"}
+	a := &Agreement{Flips: []Flip{}, Gate: Figure(GatesFor(s.Candidate.Precision).LogitsCentred), LeastGap: Figure(math.Inf(1)), Verdict: "ok"}
 	for name, image := range pictures {
 		want, err := cpuref.Run(ctx, s.Graph, float64s(image), 1, cpuref.Options{})
 		if err != nil {
@@ -86,7 +86,7 @@ func (a *Agreement) add(name string, got []float32, want []float64) {
 		largest = worse(largest, math.Abs(float64(got[i])-w))
 	}
 	_, centred := errors(got, want)
-	allowed := 2 * 4 * GateLogitsCentred * spread(want)
+	allowed := 2 * 4 * float64(a.Gate) * spread(want)
 	a.Pictures++
 	a.MaxError = Figure(worse(float64(a.MaxError), largest))
 	a.Centred = Figure(worse(float64(a.Centred), centred))

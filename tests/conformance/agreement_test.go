@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/vkinfer/vkinfer/netplan"
 )
 
 // TestAgreementFlips: near ties may change places, others may not, however small the error of all logits
@@ -13,7 +15,8 @@ func TestAgreementFlips(t *testing.T) {
 	for i := range base {
 		base[i] = math.Sin(float64(i) * 12.9898) // spread 0.7
 	}
-	allowed := 2 * 4 * GateLogitsCentred * spread(base)
+	gate := GatesFor(netplan.PrecisionFloat32).LogitsCentred
+	allowed := 2 * 4 * gate * spread(base)
 	for _, test := range []struct {
 		name                string
 		margin, move        float64
@@ -30,7 +33,7 @@ func TestAgreementFlips(t *testing.T) {
 			got[i] = float32(v)
 		}
 		got[9] = float32(want[9] + test.move)
-		a := &Agreement{Gate: GateLogitsCentred, LeastGap: Figure(math.Inf(1))}
+		a := &Agreement{Gate: Figure(gate), LeastGap: Figure(math.Inf(1))}
 		a.add("picture", got, want)
 		if a.Pictures != 1 || a.Top1 != test.top1 || len(a.Flips) != test.flips || a.Inexcused != test.failed || math.Abs(float64(a.LeastGap)-test.margin) > 1e-9 {
 			t.Errorf("%s: %+v", test.name, *a)
@@ -40,7 +43,7 @@ func TestAgreementFlips(t *testing.T) {
 		}
 	}
 	nan := float32(math.NaN())
-	a := &Agreement{Gate: GateLogitsCentred, LeastGap: Figure(math.Inf(1))}
+	a := &Agreement{Gate: Figure(gate), LeastGap: Figure(math.Inf(1))}
 	a.add("broken", []float32{nan, 1}, []float64{2, 1})
 	if !math.IsNaN(float64(a.Centred)) || a.Top1 != 0 {
 		t.Errorf("NaN: %+v", *a)

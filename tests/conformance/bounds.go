@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"math"
+	"strings"
 
 	"github.com/vkinfer/vkinfer/netplan/graph"
 )
@@ -50,6 +51,29 @@ func activate(act graph.Act, z, dz float64) (y, dy float64) {
 		return z, dz
 	}
 	return y, dy + (math.Abs(y)+dy)*quotientError(z, dz) + tiny
+}
+
+// leastHalf is the smallest normal number of 16-bit floats.
+const leastHalf = 1.0 / (1 << 14)
+
+// inHalf widens bounds on values in float32 to those on the same values stored in 16 bits by a kernel: half a
+// unit in the last place, 2^-11, where the kernel's conversion is decorated to round to nearest, a whole one
+// where it packs by itself, which may round as it likes (shaders/types.glsl). Values below the normal ones may
+// become zero.
+func inHalf(b bounded, kernel string) bounded {
+	ulp := 1.0 / (1 << 11)
+	if strings.HasSuffix(kernel, "_f16p") {
+		ulp *= 2
+	}
+	out := bounded{b.value, make([]float64, len(b.value))}
+	for i, v := range b.value {
+		e := b.bound[i]
+		out.bound[i] = e + (math.Abs(v)+e)*ulp
+		if math.Abs(v)-e < leastHalf {
+			out.bound[i] = e + leastHalf*(1+ulp)
+		}
+	}
+	return out
 }
 
 // bounded is values in float64, each with a bound on the error of its float32 computation.

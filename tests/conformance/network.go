@@ -14,12 +14,21 @@ import (
 	"github.com/vkinfer/vkinfer/netplan/graph"
 )
 
-// The float32 gates: relative L2 errors against float64 arithmetic.
-const (
-	GateNode          = 1e-5 // every materialised tensor, of the whole network run in one go
-	GateLogits        = 2e-6 // |error| / |logits|
-	GateLogitsCentred = 1e-5 // |error| / |logits - their mean|
-)
+// Gates are relative L2 errors against float64 arithmetic that a device may have.
+type Gates struct {
+	Node          float64 // every materialised tensor, of the whole network run in one go
+	Logits        float64 // |error| / |logits|
+	LogitsCentred float64 // |error| / |logits - their mean|
+}
+
+// GatesFor returns a precision's gates: about three times what the arithmetic itself was measured to cost, on
+// many pictures and weights.
+func GatesFor(precision string) Gates {
+	if precision == netplan.PrecisionAMP {
+		return Gates{Node: 5e-3, Logits: 2e-3, LogitsCentred: 1.5e-2}
+	}
+	return Gates{Node: 1e-5, Logits: 2e-6, LogitsCentred: 1e-5}
+}
 
 // Row is the verdict on one value of the network.
 type Row struct {
@@ -166,7 +175,8 @@ func logitsHash(v []float32) string {
 // compare judges one tensor against the reference.
 func compare(plan *netplan.Plan, got gpu.TraceValue, want []float64, n int) Row {
 	s := got.Shape
-	row := Row{Node: got.Yields, Kernel: got.Kernel, Shape: s, Dims: [4]int{n, s.C, s.H, s.W}, Gate: GateNode, NotZero: got.NotZero, Verdict: "ok"}
+	gates := GatesFor(plan.Precision)
+	row := Row{Node: got.Yields, Kernel: got.Kernel, Shape: s, Dims: [4]int{n, s.C, s.H, s.W}, Gate: Figure(gates.Node), NotZero: got.NotZero, Verdict: "ok"}
 	if len(got.Data) != len(want) {
 		row.Verdict = fmt.Sprintf("%d values, want %d", len(got.Data), len(want))
 		return row
@@ -187,15 +197,15 @@ func compare(plan *netplan.Plan, got gpu.TraceValue, want []float64, n int) Row 
 	}
 	output := plan.Tensors[plan.OutputTensor].Yields == got.Yields
 	if output {
-		row.Gate = GateLogits
+		row.Gate = Figure(gates.Logits)
 	} else {
 		row.Centred = 0
 	}
 	switch {
 	case !(row.RelL2 <= row.Gate):
 		row.Verdict = fmt.Sprintf("relative L2 %.2e, want at most %.1e", float64(row.RelL2), float64(row.Gate))
-	case output && !(row.Centred <= GateLogitsCentred):
-		row.Verdict = fmt.Sprintf("centred error %.2e, want at most %.0e", float64(row.Centred), GateLogitsCentred)
+	case output && !(float64(row.Centred) <= gates.LogitsCentred):
+		row.Verdict = fmt.Sprintf("centred error %.2e, want at most %.0e", float64(row.Centred), gates.LogitsCentred)
 	case row.NotZero > 0:
 		row.Verdict = fmt.Sprintf("%d padding lanes are not zero", row.NotZero)
 	}

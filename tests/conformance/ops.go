@@ -22,7 +22,14 @@ type Candidate struct {
 
 // Candidates lists all of them. New kernels for the same layers, and new precisions, are new rows.
 func Candidates() []Candidate {
-	return []Candidate{{Name: "default", Precision: "float32"}}
+	amp := netplan.Options{Precision: netplan.PrecisionAMP}
+	packed := amp
+	packed.Packed = true
+	return []Candidate{
+		{Name: "default", Precision: netplan.PrecisionFloat32},
+		{Name: "default", Precision: netplan.PrecisionAMP, Options: amp},
+		{Name: "packed", Precision: netplan.PrecisionAMP, Options: packed},
+	}
 }
 
 // Batches are the batch sizes that every case runs with: one image, even and odd numbers, full and ragged
@@ -118,18 +125,23 @@ func Ops(ctx context.Context, dev *gpu.Device, opts OpOptions) ([]OpRow, error) 
 	total, done := len(o.Cases)*len(o.Modes)*len(o.Candidates), 0
 	for _, c := range o.Cases {
 		for _, mode := range o.Modes {
-			pr, err := newProblem(c, mode, o.Full, o.Seed)
-			if err != nil {
-				return rows, err
-			}
-			if err := ctx.Err(); err != nil {
-				return rows, err
-			}
-			batches := o.batchesFor(pr, dev.Caps().Type)
-			pr.solve(batches)
+			problems := map[string]*problem{} // by precision
 			for _, cand := range o.Candidates {
+				if err := ctx.Err(); err != nil {
+					return rows, err
+				}
 				o.Progress(done, total, c.Name+" "+string(mode))
 				done++
+				pr := problems[cand.Precision]
+				if pr == nil {
+					var err error
+					if pr, err = newProblem(c, mode, cand.Precision, o.Full, o.Seed); err != nil {
+						return rows, err
+					}
+					pr.solve(o.batchesFor(pr, dev.Caps().Type))
+					problems[cand.Precision] = pr
+				}
+				batches := o.batchesFor(pr, dev.Caps().Type)
 				run := &opRun{problem: pr, cand: cand, opts: o, batches: batches}
 				err := run.run(ctx, dev)
 				if ctx.Err() != nil { // half a case is no verdict
@@ -263,7 +275,7 @@ func (r *opRun) judge(t gpu.TraceValue, all map[string]gpu.TraceValue, n int, im
 	m := &r.value(t).measure
 	switch {
 	case t.Name == nodeY:
-		return m.add(t.Shape, t.Data, n, func(i int) bounded { return r.y[image(i)] })
+		return m.add(t.Shape, t.Data, n, func(i int) bounded { return r.stored(t, r.y[image(i)]) })
 	case t.Name == nodeSE && r.mode == Exact:
 		return m.add(t.Shape, t.Data, n, func(i int) bounded { return r.gates[image(i)] })
 	case t.Name == nodeSE:
@@ -279,8 +291,16 @@ func (r *opRun) judge(t gpu.TraceValue, all map[string]gpu.TraceValue, n int, im
 	return &Failure{Batch: n, What: fmt.Sprintf("conformance: nothing is known of value %s", t.Name)}
 }
 
+// stored widens the bounds on a value by what its storage may round.
+func (r *opRun) stored(t gpu.TraceValue, want bounded) bounded {
+	if r.mode == Exact || t.DType != netplan.Float16 {
+		return want
+	}
+	return inHalf(want, t.Kernel)
+}
+
 // judgeSums compares the tiles' sums, added up, with the sum of the map that the kernel stored: which pixels
-// make a tile is the kernel's own business.
+// make a tile is the kernel's own business. The sums are of results before their storage rounds them.
 func (r *opRun) judgeSums(m *measure, t, y gpu.TraceValue, n int) *Failure {
 	tiles, pixels := t.Shape.H, y.Shape.H*y.Shape.W
 	if len(y.Data) != n*y.Shape.NumElements() {
@@ -291,18 +311,22 @@ func (r *opRun) judgeSums(m *measure, t, y gpu.TraceValue, n int) *Failure {
 	for i := range n {
 		want[i] = newBounded(t.Shape.C)
 		for c := range t.Shape.C {
-			var total, sum, size float64
+			var total, sum, size, rounded float64
 			for _, v := range t.Data[(i*t.Shape.C+c)*tiles:][:tiles] {
 				total += float64(v)
 			}
 			for _, v := range y.Data[(i*t.Shape.C+c)*pixels:][:pixels] {
 				sum += float64(v)
 				size += math.Abs(float64(v))
+				if y.DType == netplan.Float16 && r.mode == Real {
+					rounded += inHalf(bounded{[]float64{float64(v)}, []float64{0}}, y.Kernel).bound[0]
+				}
 			}
+			rounded *= 1 + 1.0/(1<<9) // a part of the rounded value, not of that before
 			totals[i*t.Shape.C+c] = float32(total)
 			want[i].value[c] = sum
 			if r.mode == Real {
-				want[i].bound[c] = gamma(pixels)*size + tiny
+				want[i].bound[c] = gamma(pixels)*(size+rounded) + rounded + tiny
 			}
 		}
 	}

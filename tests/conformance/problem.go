@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/graph"
+	"github.com/vkinfer/vkinfer/weights/float16"
 )
 
 // Mode is how a case is computed and judged.
@@ -35,6 +37,7 @@ type problem struct {
 	c     Case
 	layer layer
 	mode  Mode
+	half  bool // numbers are those that 16 bits hold, and in exact mode so are results that are stored in them
 	graph *graph.Graph
 	p     params
 
@@ -43,8 +46,10 @@ type problem struct {
 	gates             [images]bounded   // exact mode: what node se must be
 }
 
-// newProblem makes up a case's numbers, the same for the same seed on every machine.
-func newProblem(c Case, mode Mode, full bool, seed uint64) (*problem, error) {
+// newProblem makes up a case's numbers, the same for the same seed on every machine. Those of a precision that
+// stores in 16 bits are such as these hold, so that every kernel computes with the very numbers of the
+// reference.
+func newProblem(c Case, mode Mode, precision string, full bool, seed uint64) (*problem, error) {
 	in := c.In
 	if !full {
 		var err error
@@ -54,7 +59,7 @@ func newProblem(c Case, mode Mode, full bool, seed uint64) (*problem, error) {
 	}
 	h := fnv.New64a()
 	h.Write([]byte(c.Name + "/" + string(mode))) // never fails
-	pr := &problem{c: c, layer: c.layer(in), mode: mode, p: c.zeros()}
+	pr := &problem{c: c, layer: c.layer(in), mode: mode, half: precision == netplan.PrecisionAMP, p: c.zeros()}
 	rng := rand.New(rand.NewPCG(seed, h.Sum64()))
 	act := c.Act
 	if mode == Exact {
@@ -109,15 +114,42 @@ func fill(n int, f func(i int) float64) []float64 {
 const (
 	largestExact = 1 << 24
 	largestSum   = 1 << 20
-	largestGate  = 3
+	largestHalf  = 1 << 11 // the same for 16 bits
 )
+
+// largestGate is the largest gate of exact mode.
+func (pr *problem) largestGate() float64 {
+	if pr.half {
+		return 1
+	}
+	return 3
+}
+
+// storesHalf reports whether the precision stores the case's result in 16 bits: maps, not vectors.
+func (pr *problem) storesHalf() bool { return pr.half && pr.c.Kind != "head" && pr.c.Kind != "linear" }
+
+// checkHalf makes sure that no result can leave the integers that 16 bits hold, for weights of -1, 0 and 1 that
+// are more than 2046 to a sum.
+func (pr *problem) checkHalf() error {
+	terms := pr.layer.terms()
+	for o := 0; pr.storesHalf() && terms > largestHalf-2 && o < pr.layer.out.C; o++ {
+		size := 0.0
+		for _, w := range pr.p.w[o*terms:][:terms] {
+			size += math.Abs(w)
+		}
+		if size > largestHalf-2 { // bias and residual
+			return fmt.Errorf("conformance: %s: sums of %.0f terms are not exact in 16 bits", pr.c.Name, size)
+		}
+	}
+	return nil
+}
 
 // magnitude returns the largest integers that inputs and weights may have, at most 31, so that no sum of a
 // case can leave the range in which float32 is exact.
 func (pr *problem) magnitude() (float64, error) {
 	terms, limit, pixels := float64(pr.layer.terms()), float64(largestExact), 1.0
 	if pr.c.Gate {
-		terms *= largestGate
+		terms *= pr.largestGate()
 	}
 	if pr.c.Kind == "head" || pr.c.Reduced > 0 { // sums over the map
 		pixels = float64(pr.layer.out.H * pr.layer.out.W)
@@ -126,8 +158,11 @@ func (pr *problem) magnitude() (float64, error) {
 		limit = largestSum
 	}
 	for m := 31.0; m >= 1; m-- {
-		if pixels*(terms*m*m+m)+m <= limit { // products, bias, residual
+		if pixels*(terms*m*m+m)+m <= limit && (!pr.storesHalf() || terms*m*m+2*m <= largestHalf) { // products, bias, residual
 			return m, nil
+		}
+		if m == 1 && pr.storesHalf() && pixels*(terms+1)+1 <= limit {
+			return 1, nil // a third of the weights is zero: checkHalf
 		}
 	}
 	return 0, fmt.Errorf("conformance: %s: sums of %.0f terms over %.0f pixels are not exact in float32", pr.c.Name, terms, pixels)
@@ -143,10 +178,13 @@ func (pr *problem) drawExact(rng *rand.Rand) error {
 	nx, ngate, nresidual := pr.sizes()
 	for i := range images {
 		pr.x[i] = fill(nx, whole)
-		pr.gate[i] = fill(ngate, func(int) float64 { return float64(rng.IntN(largestGate + 1)) })
+		pr.gate[i] = fill(ngate, func(int) float64 { return float64(rng.IntN(int(pr.largestGate()) + 1)) })
 		pr.residual[i] = fill(nresidual, whole)
 	}
 	pr.p.w, pr.p.bias = fill(len(pr.p.w), whole), fill(len(pr.p.bias), whole)
+	if err := pr.checkHalf(); err != nil {
+		return err
+	}
 	w, bias := integers(pr.p.w), integers(pr.p.bias)
 	var sums [images][]int64 // over the map
 	if pr.c.Reduced == 0 {
@@ -303,6 +341,7 @@ func (pr *problem) drawReal(rng *rand.Rand) {
 	c := pr.c
 	nx, ngate, nresidual := pr.sizes()
 	unit := func(int) float64 { return normal(rng) }
+	stored := func(int) float64 { return pr.stored(normal(rng)) }
 	// Two channels of eight lie where exp(x) and exp(-x) overflow. Not where a mean of them follows, which
 	// would leave nothing of the others.
 	biased := func(i int) float64 {
@@ -312,9 +351,9 @@ func (pr *problem) drawReal(rng *rand.Rand) {
 		return float64(11-2*(i%8))*120 + normal(rng)
 	}
 	for i := range images {
-		pr.x[i] = fill(nx, unit)
+		pr.x[i] = fill(nx, stored)
 		pr.gate[i] = fill(ngate, func(int) float64 { return float64(rng.Float32()) })
-		pr.residual[i] = fill(nresidual, unit)
+		pr.residual[i] = fill(nresidual, stored)
 	}
 	layer := func(n, outs int, spread float64) []float64 {
 		ins := n / max(outs, 1)
@@ -326,12 +365,24 @@ func (pr *problem) drawReal(rng *rand.Rand) {
 			case 2:
 				s /= 4
 			}
-			return float64(float32(s * normal(rng)))
+			return pr.stored(float64(float32(s * normal(rng))))
 		})
 	}
 	pr.p = params{w: layer(len(pr.p.w), c.Out, 1), bias: fill(c.Out, biased),
 		reduceW: layer(len(pr.p.reduceW), c.Reduced, 6), reduceB: fill(c.Reduced, unit),
 		expandW: layer(len(pr.p.expandW), c.Out, 2), expandB: fill(len(pr.p.expandB), unit)}
+}
+
+// stored rounds to what maps and matrices are stored in. Numbers below the normal ones of 16 bits, which
+// devices may take for zero, become zero.
+func (pr *problem) stored(v float64) float64 {
+	switch {
+	case !pr.half:
+		return v
+	case math.Abs(v) < leastHalf:
+		return 0
+	}
+	return float64(float16.ToFloat32(float16.FromFloat32(float32(v))))
 }
 
 // normal returns a number that is about normally distributed (the sum of four even ones, Irwin and Hall):

@@ -10,6 +10,7 @@ import (
 	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/graph"
 	"github.com/vkinfer/vkinfer/netplan/models"
+	"github.com/vkinfer/vkinfer/weights/float16"
 )
 
 func mustCases(t *testing.T) []Case {
@@ -120,7 +121,11 @@ func sample(t *testing.T) []Case {
 func TestReferencesAgree(t *testing.T) {
 	for _, c := range sample(t) {
 		for _, mode := range Modes() {
-			pr, err := newProblem(c, mode, false, 11)
+			precision := netplan.PrecisionFloat32
+			if len(c.Name)%2 == 0 { // half of the cases with the numbers of amp
+				precision = netplan.PrecisionAMP
+			}
+			pr, err := newProblem(c, mode, precision, false, 11)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -191,43 +196,67 @@ func TestExactIsExact(t *testing.T) {
 			if m, err := pr.magnitude(); err != nil || m < 3 {
 				t.Errorf("%s: integers up to %v, %v", c.Name, m, err)
 			}
+			pr.half = true
+			if m, err := pr.magnitude(); err != nil || m < 1 {
+				t.Errorf("%s: 16 bits: integers up to %v, %v", c.Name, m, err)
+			}
 		}
 	}
 	for _, c := range sample(t) {
-		pr, err := newProblem(c, Exact, false, 3)
-		if err != nil {
-			t.Fatal(err)
+		testExactIsExact(t, c, netplan.PrecisionFloat32)
+		testExactIsExact(t, c, netplan.PrecisionAMP)
+	}
+	// The longest sums that 16 bits must hold.
+	testExactIsExact(t, Case{Name: "long", Kind: "conv1x1", In: graph.Shape{C: 2301, H: 2, W: 3}, Out: 64, Kernel: 1, Stride: 1, Gate: true, Residual: true}, netplan.PrecisionAMP)
+}
+
+func testExactIsExact(t *testing.T, c Case, precision string) {
+	t.Helper()
+	pr, err := newProblem(c, Exact, precision, false, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := absolute(pr.x[0])
+	for j, g := range pr.gate[0] {
+		for k := range pr.layer.in.H * pr.layer.in.W {
+			x[j*pr.layer.in.H*pr.layer.in.W+k] *= g
 		}
-		x := absolute(pr.x[0])
-		for j, g := range pr.gate[0] {
-			for k := range pr.layer.in.H * pr.layer.in.W {
-				x[j*pr.layer.in.H*pr.layer.in.W+k] *= g
+	}
+	pixels := pr.layer.out.H * pr.layer.out.W
+	total := make([]float64, c.Out)
+	largest := 0.0
+	for j, s := range convolve(pr.layer, x, absolute(pr.p.w)) {
+		s += math.Abs(pr.p.bias[j/pixels])
+		if pr.residual[0] != nil {
+			s += math.Abs(pr.residual[0][j])
+		}
+		largest = max(largest, s)
+		total[j/pixels] += s
+	}
+	if pr.storesHalf() {
+		values := append(append(append([]float64{}, pr.x[0]...), pr.residual[0]...), pr.p.w...)
+		pr.solve([]int{images})
+		for _, v := range append(values, pr.y[0].value...) {
+			if float64(float16.ToFloat32(float16.FromFloat32(float32(v)))) != v {
+				t.Errorf("%s: 16 bits do not hold %v", c.Name, v)
 			}
 		}
-		pixels := pr.layer.out.H * pr.layer.out.W
-		total := make([]float64, c.Out)
-		largest := 0.0
-		for j, s := range convolve(pr.layer, x, absolute(pr.p.w)) {
-			s += math.Abs(pr.p.bias[j/pixels])
-			if pr.residual[0] != nil {
-				s += math.Abs(pr.residual[0][j])
-			}
-			largest = max(largest, s)
-			total[j/pixels] += s
+		if largest > largestHalf {
+			t.Errorf("%s: sums in 16 bits reach %v", c.Name, largest)
 		}
-		if largest > largestExact || (c.Kind == "head" || c.Reduced > 0) && slices.Max(total) > largestExact {
-			t.Errorf("%s: sums reach %v and %v", c.Name, largest, slices.Max(total))
+	}
+	if largest > largestExact || (c.Kind == "head" || c.Reduced > 0) && slices.Max(total) > largestExact {
+		t.Errorf("%s: sums reach %v and %v", c.Name, largest, slices.Max(total))
+	}
+	if c.Reduced > 0 {
+		ones := 0.0
+		for i := range images {
+			for _, g := range pr.gates[i].value {
+				ones += g
+			}
 		}
-		if c.Reduced > 0 {
-			ones := 0.0
-			for i := range images {
-				for _, g := range pr.gates[i].value {
-					ones += g
-				}
-			}
-			if share := ones / float64(images*c.Out); share < 0.2 || share > 0.8 {
-				t.Errorf("%s: %.0f %% of the gates are open; want about half", c.Name, 100*share)
-			}
+		if share := ones / float64(images*c.Out); share < 0.2 || share > 0.8 {
+			t.Errorf("%s: %.0f %% of the gates are open; want about half", c.Name, 100*share)
 		}
 	}
 }
@@ -238,7 +267,7 @@ func TestSeeds(t *testing.T) {
 	for _, mode := range Modes() {
 		var x [3][]float32
 		for i, seed := range []uint64{5, 5, 6} {
-			pr, err := newProblem(c, mode, false, seed)
+			pr, err := newProblem(c, mode, netplan.PrecisionFloat32, false, seed)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -260,7 +289,7 @@ func TestBoundsHold(t *testing.T) {
 		if c.Kind == "head" || c.Kernel > 1 || c.Gate || c.Residual {
 			continue
 		}
-		pr, err := newProblem(c, Real, false, 2)
+		pr, err := newProblem(c, Real, netplan.PrecisionFloat32, false, 2)
 		if err != nil {
 			t.Fatal(err)
 		}

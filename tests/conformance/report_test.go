@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"github.com/vkinfer/vkinfer/netplan"
 	"math"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func goodReport() *Report {
 		Networks: []*NetworkReport{{
 			Model: "efficientnet_b1_pruned", Precision: "float32", Kernels: "default", Batch: 2, Input: [3]int{3, 40, 40}, Weights: "made up, seed 1",
 			Command:     "vkinfer verify efficientnet_b1_pruned",
-			Rows:        []Row{{Node: "bn1", RelL2: 1e-7, Gate: GateNode, Verdict: "ok"}},
+			Rows:        []Row{{Node: "bn1", RelL2: 1e-7, Gate: Figure(GatesFor(netplan.PrecisionFloat32).Node), Verdict: "ok"}},
 			Replays:     &Replays{Runs: 25, Distinct: 1, Logits: "00112233445566778899"},
 			Invariances: []Check{{Name: "slots", Runs: 2, Verdict: "ok"}},
 			Processes:   &Check{Name: "further processes", Runs: 2, Verdict: "ok"},

@@ -182,9 +182,10 @@ func (s *switches) judge(row *SwitchRow, logits []float32) string {
 	if s.bits[key] == nil {
 		s.bits[key] = logits
 	}
+	gate := GatesFor(row.Precision).LogitsCentred
 	switch differs := differ("compared with the row whose kernels are the same", logits, s.bits[key]); {
-	case !(centred <= GateLogitsCentred):
-		return fmt.Sprintf("centred error %.2e, want at most %.0e", centred, GateLogitsCentred)
+	case !(centred <= gate):
+		return fmt.Sprintf("centred error %.2e, want at most %.0e", centred, gate)
 	case differs != "":
 		return differs
 	}
