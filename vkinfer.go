@@ -29,7 +29,7 @@ type Options struct {
 	// Device is "vulkan" or "" (the best device), "vulkan:N" (the Nth), a part of a device's name, or
 	// "cpu" (the reference implementation).
 	Device    string
-	Precision string // "float32" or "" for it, or "amp": 16-bit storage, float32 arithmetic (Vulkan devices only)
+	Precision string // "float32" or "" for it, or "amp": maps in 16 bits, float32 arithmetic (Vulkan devices only)
 
 	// ImgSize is the side of the network's square input in pixels, 0 for the model's own. Height and
 	// Width set a non-square input for Run; Classify then refuses.

@@ -79,15 +79,11 @@ func (l *lowering) conv1x1(n *graph.Node, op *graph.Conv, in *graph.Node) error 
 	if err := l.loops(pad8(in.Shape.C) / 4); err != nil {
 		return err
 	}
-	w, err := l.packMatrix(op.Weight)
-	if err != nil {
-		return err
-	}
 	return l.dispatch(n, Dispatch{
 		Kernel: l.kernel("conv1x1"),
 		Spec:   []uint32{uint32(lanes), 1, 1, actCode(op.Act), specBool(op.Gate), specBool(op.Residual)},
 		Push:   []uint32{0, uint32(pixels), uint32(pad8(in.Shape.C) / 4), uint32(cout / 4)},
-		Bind:   []Binding{x, w, l.packVector(op.Bias), {Tensor: out}, gate, residual},
+		Bind:   []Binding{x, l.packMatrix(op.Weight), l.packVector(op.Bias), {Tensor: out}, gate, residual},
 		Groups: [3]Groups{{PerImage: tiles, Tile: lanes}, fixed(cout / 8), one},
 	})
 }
@@ -105,15 +101,11 @@ func (l *lowering) convPool(n *graph.Node, op *graph.Conv, in *graph.Node) error
 	if err := l.loops(ceilDiv(pixels, rowsPerLane*lanes)*(pad8(in.Shape.C)/4+rowsPerLane+1) + lanes); err != nil {
 		return err
 	}
-	w, err := l.packMatrix(op.Weight)
-	if err != nil {
-		return err
-	}
 	return l.dispatch(n, Dispatch{
 		Kernel: l.kernel("conv1x1_pool"),
 		Spec:   []uint32{uint32(lanes), 1, 1, actCode(op.Act)},
 		Push:   []uint32{0, uint32(pixels), uint32(pad8(in.Shape.C) / 4), uint32(cout / 4)},
-		Bind:   []Binding{l.input(n, 0), w, l.packVector(op.Bias), {Tensor: out}},
+		Bind:   []Binding{l.input(n, 0), l.packMatrix(op.Weight), l.packVector(op.Bias), {Tensor: out}},
 		Groups: [3]Groups{fixed(cout / 8), perImage, one},
 	})
 }

@@ -15,15 +15,11 @@ func (l *lowering) linear(n *graph.Node, op *graph.Linear) error {
 	if err := l.loops(5*ceilDiv(k/4, lanes) + lanes); err != nil {
 		return err
 	}
-	w, err := l.packMatrix(op.Weight)
-	if err != nil {
-		return err
-	}
 	return l.dispatch(n, Dispatch{
-		Kernel: l.kernel("linear"),
+		Kernel: "linear_f32",
 		Spec:   []uint32{lanes, 1, 1},
 		Push:   []uint32{0, uint32(k / 4), uint32(c / 4)},
-		Bind:   []Binding{l.input(n, 0), w, l.packVector(bias), {Tensor: out}},
+		Bind:   []Binding{l.input(n, 0), l.packMatrix(op.Weight), l.packVector(bias), {Tensor: out}},
 		Groups: [3]Groups{fixed(c / 8), perImage, one},
 	})
 }

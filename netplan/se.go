@@ -36,7 +36,7 @@ func (l *lowering) se(n *graph.Node, op *graph.SE) error {
 		Spec:   []uint32{lanes, 1, 1},
 		Push:   []uint32{0, uint32(c / 4), uint32(r), uint32(l.plan.Tensors[sums].Shape.H), uint32(in.H * in.W)},
 		Bind: []Binding{{Tensor: sums}, l.packRows(op.ReduceWeight), l.packVector(op.ReduceBias),
-			l.packTransposed(op.ExpandWeight), l.packVector(op.ExpandBias), {Tensor: out}},
+			l.packMatrix(op.ExpandWeight), l.packVector(op.ExpandBias), {Tensor: out}},
 		Groups: [3]Groups{perImage, one, one},
 	})
 }

@@ -20,7 +20,7 @@ layout(push_constant) uniform Push {
 } p;
 
 layout(std430, binding = 0) readonly buffer X { READ4 x[]; };         // [batch][pixels][k4]
-layout(std430, binding = 1) readonly buffer W { READ4 w[]; };         // [4·k4][n4]
+layout(std430, binding = 1) readonly buffer W { vec4 w[]; };          // [4·k4][n4]
 layout(std430, binding = 2) readonly buffer B { vec4 bias[]; };       // [n4]
 layout(std430, binding = 3) writeonly buffer Y { WRITE4 y[]; };       // [batch][pixels][n4]
 layout(std430, binding = 4) readonly buffer G { vec4 gate[]; };       // [batch][k4]; not read where GATE is off

@@ -19,8 +19,8 @@ var Variants = slices.Concat(
 	dtypes("conv_dw"),
 	dtypes("conv1x1"),
 	dtypes("conv1x1_pool"),
-	dtypes("linear"),
 	[]Variant{
+		{Name: "linear_f32", Source: "linear.comp"},
 		{Name: "se_f32", Source: "se.comp"},
 
 		// No part of any network: what a device can do at most (gpu.Device.Roofs).
@@ -30,7 +30,7 @@ var Variants = slices.Concat(
 	},
 )
 
-// dtypes returns a kernel's rows for every dtype that maps and matrices are stored in (types.glsl). Beyond
+// dtypes returns a kernel's rows for every dtype that maps are stored in (types.glsl). Beyond
 // F16 and F16P the definitions are those of all rows.
 func dtypes(op string, defines ...string) []Variant {
 	source := op + ".comp"

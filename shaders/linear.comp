@@ -1,9 +1,6 @@
 #version 450
 // A linear layer: y = x·w + bias for every image. One workgroup computes eight outputs of one image;
 // its lanes share the sum over K and their parts are added in a fixed order. Groups: (N/8, batch, 1).
-#extension GL_GOOGLE_include_directive : require
-#include "types.glsl"
-
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 layout(constant_id = 0) const uint LANES = 32;
 
@@ -14,7 +11,7 @@ layout(push_constant) uniform Push {
 } p;
 
 layout(std430, binding = 0) readonly buffer X { vec4 x[]; };          // [batch][k4]
-layout(std430, binding = 1) readonly buffer W { READ4 w[]; };         // [4·k4][n4]
+layout(std430, binding = 1) readonly buffer W { vec4 w[]; };          // [4·k4][n4]
 layout(std430, binding = 2) readonly buffer B { vec4 bias[]; };       // [n4]
 layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };         // [batch][n4]
 
@@ -29,8 +26,8 @@ void main() {
     vec4 a = x[image * p.k4 + k];
     for (uint j = 0u; j < 4u; j++) {
       uint wAt = (k * 4u + j) * p.n4 + col4;
-      acc0 += a[j] * LOAD4(w[wAt]);
-      acc1 += a[j] * LOAD4(w[wAt + 1u]);
+      acc0 += a[j] * w[wAt];
+      acc1 += a[j] * w[wAt + 1u];
     }
   }
   parts[lane][0] = acc0;

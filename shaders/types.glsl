@@ -1,6 +1,5 @@
-// What lies in memory. Kernels compute in float32; maps and the matrices of 1×1 convolutions and linear layers
-// are stored in the kernel's dtype, everything else (biases, gates, sums, depthwise and stem weights, pooled
-// vectors, logits) in float32. The dtype is the end of a kernel's name:
+// What lies in memory. Kernels compute in float32; maps are stored in the kernel's dtype, everything else
+// (weights, gates, sums, pooled vectors, logits) in float32. The dtype is the end of a kernel's name:
 //
 //   f32   float32
 //   f16   16-bit floats; wants storageBuffer16BitAccess. Results are rounded to nearest even, which the

@@ -213,34 +213,6 @@ var reflections = map[string]Reflection{
 			{ID: 5, Name: "ACT", Default: 1},
 		},
 	},
-	"linear_f16": {
-		Bindings: []Binding{
-			{Name: "X", Write: false},
-			{Name: "W", Write: false},
-			{Name: "B", Write: false},
-			{Name: "Y", Write: true},
-		},
-		PushBytes: 12,
-		Spec: []SpecConst{
-			{ID: 0, Name: "LANES", Default: 32},
-			{ID: 1, Name: "", Default: 1},
-			{ID: 2, Name: "", Default: 1},
-		},
-	},
-	"linear_f16p": {
-		Bindings: []Binding{
-			{Name: "X", Write: false},
-			{Name: "W", Write: false},
-			{Name: "B", Write: false},
-			{Name: "Y", Write: true},
-		},
-		PushBytes: 12,
-		Spec: []SpecConst{
-			{ID: 0, Name: "LANES", Default: 32},
-			{ID: 1, Name: "", Default: 1},
-			{ID: 2, Name: "", Default: 1},
-		},
-	},
 	"linear_f32": {
 		Bindings: []Binding{
 			{Name: "X", Write: false},

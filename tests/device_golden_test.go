@@ -3,13 +3,13 @@ package tests
 import (
 	"bufio"
 	"bytes"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/vkinfer/vkinfer/gpu"
 	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/preprocess"
 	"github.com/vkinfer/vkinfer/tests/oracle"
@@ -21,8 +21,10 @@ func TestDeviceGoldenLogits(t *testing.T) {
 	for _, c := range slices.Concat(oracle.TinyCases(t), oracle.Cases(t)) {
 		t.Run(c.Model+"/"+c.Name, func(t *testing.T) {
 			g := buildCase(t, c)
-			exec := executor(t, g, netplan.Options{}, c.N)
-			checkFloat32(t, runDevice(t, exec, c.Input(t), c.N), c.Logits(t), g.OutputShape().C)
+			eachPrecision(t, func(t *testing.T, opts netplan.Options) {
+				exec := executor(t, g, opts, c.N)
+				checkPrecision(t, exec, runDevice(t, exec, c.Input(t), c.N), c.Logits(t), g.OutputShape().C)
+			})
 		})
 	}
 }
@@ -35,36 +37,47 @@ func TestDeviceGoldenTrace(t *testing.T) {
 		}
 		t.Run(c.Model+"/"+c.Name, func(t *testing.T) {
 			g := buildCase(t, c)
-			exec := executor(t, g, netplan.Options{KeepAll: true}, c.N)
-			got, err := exec.Trace(t.Context(), c.Input(t), c.N)
-			if err != nil {
-				t.Fatal(err)
-			}
-			values := map[string][]float32{}
-			for _, v := range got {
-				values[v.Yields] = v.Data
-				if v.NotZero != 0 {
-					t.Errorf("%s: %d padding lanes are not zero", v.Name, v.NotZero)
-				}
-			}
-			compared, worst := 0, 0.0
-			for _, v := range c.Trace() {
-				for _, node := range v.Nodes() {
-					if data, ok := values[node]; ok {
-						compared++
-						e := oracle.RelL2(data, v.Values(t))
-						worst = max(worst, e)
-						if !(e <= oracle.Float32Block) {
-							t.Errorf("%s (%s): relative error %.3g, want at most %.0e", v.Name, node, e, oracle.Float32Block)
-						}
-					}
-				}
-			}
-			t.Logf("%d tensors compared, worst %.2e", compared, worst)
-			if 10*compared < 8*len(c.Trace()) { // the fused form materialises nearly all of them
-				t.Errorf("only %d of %d traced tensors were compared", compared, len(c.Trace()))
-			}
+			eachPrecision(t, func(t *testing.T, opts netplan.Options) {
+				opts.KeepAll = true
+				checkDeviceTrace(t, executor(t, g, opts, c.N), c)
+			})
 		})
+	}
+}
+
+func checkDeviceTrace(t *testing.T, exec *gpu.Executor, c oracle.Case) {
+	t.Helper()
+	gate := oracle.Float32Block
+	if exec.Plan().Precision == netplan.PrecisionAMP {
+		gate = oracle.AMPBlock
+	}
+	got, err := exec.Trace(t.Context(), c.Input(t), c.N)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string][]float32{}
+	for _, v := range got {
+		values[v.Yields] = v.Data
+		if v.NotZero != 0 {
+			t.Errorf("%s: %d padding lanes are not zero", v.Name, v.NotZero)
+		}
+	}
+	compared, worst := 0, 0.0
+	for _, v := range c.Trace() {
+		for _, node := range v.Nodes() {
+			if data, ok := values[node]; ok {
+				compared++
+				e := oracle.RelL2(data, v.Values(t))
+				worst = max(worst, e)
+				if !(e <= gate) {
+					t.Errorf("%s (%s): relative error %.3g, want at most %.0e", v.Name, node, e, gate)
+				}
+			}
+		}
+	}
+	t.Logf("%d tensors compared, worst %.2e", compared, worst)
+	if 10*compared < 8*len(c.Trace()) { // the fused form materialises nearly all of them
+		t.Errorf("only %d of %d traced tensors were compared", compared, len(c.Trace()))
 	}
 }
 
@@ -75,21 +88,23 @@ func TestDevicePictures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exec := executor(t, g, netplan.Options{}, 1)
-	for _, p := range oracle.Pictures(t) {
-		t.Run(p.Name, func(t *testing.T) {
-			input := pictureInput(t, spec.Transform, oracle.Bytes(t, "pictures/"+p.Name))
-			got, want := runDevice(t, exec, input, 1), p.Logits(t, "b1")
-			if slices.Equal(input, p.Input(t, "b1")) {
-				checkFloat32(t, got, want, 1000)
-				return
-			}
-			t.Log("decoded with differences; only the best class is compared")
-			if g, w := oracle.ArgMax(got), oracle.ArgMax(want); g != w {
-				t.Errorf("best class %d, want %d", g, w)
-			}
-		})
-	}
+	eachPrecision(t, func(t *testing.T, opts netplan.Options) {
+		exec := executor(t, g, opts, 1)
+		for _, p := range oracle.Pictures(t) {
+			t.Run(p.Name, func(t *testing.T) {
+				input := pictureInput(t, spec.Transform, oracle.Bytes(t, "pictures/"+p.Name))
+				got, want := runDevice(t, exec, input, 1), p.Logits(t, "b1")
+				if slices.Equal(input, p.Input(t, "b1")) {
+					checkPrecision(t, exec, got, want, 1000)
+				} else {
+					t.Log("decoded with differences; only the best class is compared")
+				}
+				if g, w := oracle.ArgMax(got), oracle.ArgMax(want); g != w {
+					t.Errorf("best class %d, want %d", g, w)
+				}
+			})
+		}
+	})
 }
 
 func pictureInput(t testing.TB, tr preprocess.Transform, file []byte) []float32 {
@@ -121,35 +136,33 @@ func TestDeviceTrained(t *testing.T) {
 		t.Fatal(err)
 	}
 	want, classes := ref.Float64s(), 15
-	const batch = 8
-	exec := executor(t, g, netplan.Options{}, batch)
 	rows := trainedRows(t)
 	if len(rows)*classes != len(want) {
 		t.Fatalf("%d pictures, %d reference logits", len(rows), len(want))
 	}
+	inputs := trainedPictures(t, rows)
+	eachPrecision(t, func(t *testing.T, opts netplan.Options) { checkTrained(t, executor(t, g, opts, 8), rows, inputs, want) })
+}
+
+func checkTrained(t *testing.T, exec *gpu.Executor, rows []labelled, inputs []float32, want []float64) {
+	t.Helper()
+	const classes = 15
+	gate, gateCentred := oracle.Float32Logits, oracle.Float32LogitsCentred
+	if exec.Plan().Precision == netplan.PrecisionAMP {
+		gate, gateCentred = oracle.AMPLogits, oracle.AMPLogitsCentred
+	}
+	got := runDevice(t, exec, inputs, len(rows))
 	right := 0
 	var worstPlain, worstCentred float64
-	for at := 0; at < len(rows); at += batch {
-		n := min(batch, len(rows)-at)
-		var input []float32
-		for _, r := range rows[at : at+n] {
-			data, err := os.ReadFile(filepath.Join(dir, "pictures", r.file))
-			if err != nil {
-				t.Fatal(err)
-			}
-			input = append(input, pictureInput(t, spec.Transform, data)...)
+	for i, r := range rows {
+		row := got[i*classes : (i+1)*classes]
+		if oracle.ArgMax(row) == r.class {
+			right++
 		}
-		got := runDevice(t, exec, input, n)
-		for i, r := range rows[at : at+n] {
-			row := got[i*classes : (i+1)*classes]
-			if oracle.ArgMax(row) == r.class {
-				right++
-			}
-			plain, centred := oracle.LogitErrors(row, want[(at+i)*classes:(at+i+1)*classes], classes)
-			worstPlain, worstCentred = max(worstPlain, plain), max(worstCentred, centred)
-			if plain > oracle.Float32Logits || centred > oracle.Float32LogitsCentred {
-				t.Errorf("%s: relative error %.3g, centred %.3g", r.file, plain, centred)
-			}
+		plain, centred := oracle.LogitErrors(row, want[i*classes:(i+1)*classes], classes)
+		worstPlain, worstCentred = max(worstPlain, plain), max(worstCentred, centred)
+		if plain > gate || centred > gateCentred {
+			t.Errorf("%s: relative error %.3g, centred %.3g", r.file, plain, centred)
 		}
 	}
 	t.Logf("%d of %d right, worst plain %.2e, centred %.2e", right, len(rows), worstPlain, worstCentred)

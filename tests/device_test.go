@@ -8,6 +8,7 @@ import (
 	"github.com/vkinfer/vkinfer/gpu"
 	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/graph"
+	"github.com/vkinfer/vkinfer/tests/oracle"
 )
 
 var (
@@ -34,6 +35,34 @@ func device(t testing.TB) *gpu.Device {
 		}
 	})
 	return theDevice
+}
+
+// eachPrecision runs a test of the device in every precision.
+func eachPrecision(t *testing.T, f func(t *testing.T, opts netplan.Options)) {
+	t.Helper()
+	for _, p := range []string{netplan.PrecisionFloat32, netplan.PrecisionAMP} {
+		t.Run(p, func(t *testing.T) { f(t, netplan.Options{Precision: p}) })
+	}
+}
+
+// checkPrecision holds a batch of logits to the gates of the plan that made them.
+func checkPrecision(t *testing.T, exec *gpu.Executor, got []float32, want []float64, classes int) {
+	t.Helper()
+	if exec.Plan().Precision == netplan.PrecisionFloat32 {
+		checkFloat32(t, got, want, classes)
+		return
+	}
+	plain, centred := oracle.LogitErrors(got, want, classes)
+	t.Logf("amp: plain %.1e, centred %.1e", plain, centred)
+	if !(plain <= oracle.AMPLogits && centred <= oracle.AMPLogitsCentred) {
+		t.Errorf("amp logits: relative error %.3g, centred %.3g, want at most %.0e and %.1e", plain, centred, oracle.AMPLogits, oracle.AMPLogitsCentred)
+	}
+	for i := 0; i < len(want); i += classes {
+		row := want[i : i+classes]
+		if g, w := oracle.ArgMax(got[i:i+classes]), oracle.ArgMax(row); g != w && row[w]-row[g] > oracle.AMPMargin {
+			t.Errorf("image %d: best class %d, want %d, which is %.3f above it", i/classes, g, w, row[w]-row[g])
+		}
+	}
 }
 
 // executor lowers the unfused graph g and prepares it for batches of up to n.

@@ -365,7 +365,7 @@ func (pr *problem) drawReal(rng *rand.Rand) {
 			case 2:
 				s /= 4
 			}
-			return pr.stored(float64(float32(s * normal(rng))))
+			return float64(float32(s * normal(rng)))
 		})
 	}
 	pr.p = params{w: layer(len(pr.p.w), c.Out, 1), bias: fill(c.Out, biased),
@@ -373,7 +373,7 @@ func (pr *problem) drawReal(rng *rand.Rand) {
 		expandW: layer(len(pr.p.expandW), c.Out, 2), expandB: fill(len(pr.p.expandB), unit)}
 }
 
-// stored rounds to what maps and matrices are stored in. Numbers below the normal ones of 16 bits, which
+// stored rounds to what maps are stored in. Numbers below the normal ones of 16 bits, which
 // devices may take for zero, become zero.
 func (pr *problem) stored(v float64) float64 {
 	switch {

@@ -3,12 +3,18 @@ package oracle
 import "math"
 
 // The gates that a result must keep to be called right, measured against PyTorch in float64. The float32
-// ones stand about three times above what float32 arithmetic costs PyTorch itself.
+// ones stand about three times above what float32 arithmetic costs PyTorch itself, those of amp (storage in 16
+// bits, arithmetic in float32) above what such storage costs in PyTorch.
 const (
 	Float64Logits        = 1e-12 // RelL2 of float64 logits
 	Float32Logits        = 2e-6  // RelL2 of float32 logits
 	Float32LogitsCentred = 1e-5  // Centred, of float32 logits
 	Float32Block         = 1e-5  // RelL2 of any block's float32 value
+
+	AMPLogits        = 2e-3   // RelL2 of amp's logits
+	AMPLogitsCentred = 1.5e-2 // Centred, of amp's logits
+	AMPBlock         = 5e-3   // RelL2 of any block's value, of the network run in one go
+	AMPMargin        = 0.1    // a best class that is by more than this above the second must stay the best
 )
 
 // Real is an element type of results.
