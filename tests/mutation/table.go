@@ -37,6 +37,7 @@ const (
 // Files.
 const (
 	fileAct    = "shaders/activation.glsl"
+	fileTypes  = "shaders/types.glsl"
 	fileTile   = "shaders/conv1x1_tile.glsl"
 	fileConv   = "shaders/conv1x1.comp"
 	filePool   = "shaders/conv1x1_pool.comp"
@@ -59,6 +60,12 @@ var kernels = []mutation{
 	{name: "activation: exponential to five digits", file: fileAct, edits: swap("return x / (1.0 + exp(-x)); }", "return x / (1.0 + exp2(-x * 1.4427)); }"), cases: few, by: "real"},
 	{name: "activation: sigmoid of -x", file: fileAct, edits: swap("return 1.0 / (1.0 + exp(-x)); }", "return 1.0 / (1.0 + exp(x)); }"), cases: depthwise, by: "exact real network golden"},
 	{name: "activation: sigmoid by way of exp(+x), which overflows", file: fileAct, edits: swap("return 1.0 / (1.0 + exp(-x)); }", "return exp(x) / (1.0 + exp(x)); }"), cases: depthwise, by: "exact"},
+
+	{name: "types: halves of a word change places as they are read", file: fileTypes, edits: swap("vec4(unpackHalf2x16(v.x),", "vec4(unpackHalf2x16(v.x).yx,"), cases: project, by: "exact real"},
+	{name: "types: halves of a word change places as they are packed", file: fileTypes, edits: swap("packHalf2x16((v).zw))", "packHalf2x16((v).wz))"), cases: expand, by: "exact real"},
+	{name: "types: the first word stored twice", file: fileTypes, edits: swap("packHalf2x16((v).zw))", "packHalf2x16((v).xy))"), cases: depthwise, by: "exact real"},
+	{name: "types: packed results cut to 9 bits of mantissa", file: fileTypes, edits: swap("uvec2(packHalf2x16((v).xy), packHalf2x16((v).zw))", "(uvec2(packHalf2x16((v).xy), packHalf2x16((v).zw)) & 0xfffefffeu)"), cases: expand, by: "exact real"},
+	{name: "types: results rounded away from zero", file: fileTypes, edits: swap("#define STORE4(v) f16vec4(v)", "#define STORE4(v) f16vec4((v) * 1.0007)"), cases: expand, by: "exact real"},
 
 	{name: "1x1 tile: the last four input channels left out", file: fileTile, edits: swap("k < k4; k++", "k + 1u < k4; k++"), cases: project, by: "exact real network golden"},
 	{name: "1x1 tile: the last 3 of 891 input channels left out", file: fileTile, edits: swap("k < k4; k++", "k < k4 - (k4 == 224u ? 2u : 0u); k++"), cases: deep, by: "exact real network"},
