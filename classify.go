@@ -37,11 +37,11 @@ func (c *Classifier) Classify(ctx context.Context, picture []byte) ([]Prediction
 // returned beside the results is one that stopped everything: the device's or the context's.
 func (c *Classifier) ClassifyBatch(ctx context.Context, pictures [][]byte) ([]Result, error) {
 	results := make([]Result, len(pictures))
-	input, slot, err := c.prepare(ctx, pictures, results)
+	prepared, slot, err := c.prepare(ctx, pictures, results)
 	if err != nil || len(slot) == 0 {
 		return results, err
 	}
-	logits, err := c.Run(ctx, input, len(slot))
+	logits, err := c.RunPictures(ctx, prepared, len(slot))
 	if err != nil {
 		return results, err
 	}
@@ -51,9 +51,9 @@ func (c *Classifier) ClassifyBatch(ctx context.Context, pictures [][]byte) ([]Re
 	return results, nil
 }
 
-// prepare decodes and transforms pictures into the rows of one input; slot names the picture of each
-// row. Pictures that fail have their result's Err set and no row.
-func (c *Classifier) prepare(ctx context.Context, pictures [][]byte, results []Result) (input []float32, slot []int, err error) {
+// prepare decodes, resizes and crops pictures, one after the other in prepared; slot names the picture of each.
+// Pictures that fail have their result's Err set and are left out.
+func (c *Classifier) prepare(ctx context.Context, pictures [][]byte, results []Result) (prepared []uint8, slot []int, err error) {
 	if c.input.H != c.input.W || c.input.H != c.transform.Size {
 		return nil, nil, fmt.Errorf("vkinfer: pictures need a square input, this network takes %v", c.input)
 	}
@@ -80,17 +80,13 @@ feed:
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err
 	}
-	size := c.input.NumElements()
+	prepared = make([]uint8, 0, len(pictures)*c.input.NumElements())
 	for i := range pictures {
 		if results[i].Err == nil {
-			slot = append(slot, i)
+			slot, prepared = append(slot, i), append(prepared, u8[i]...)
 		}
 	}
-	input = make([]float32, len(slot)*size)
-	for row, i := range slot {
-		c.transform.Tensor(u8[i], input[row*size:(row+1)*size])
-	}
-	return input, slot, nil
+	return prepared, slot, nil
 }
 
 func (c *Classifier) rank(logits []float32) Result {

@@ -10,13 +10,14 @@ import (
 	"github.com/vkinfer/vkinfer/gpu"
 	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/graph"
+	"github.com/vkinfer/vkinfer/netplan/preprocess"
 )
 
 // defaultMaxBatch is the largest batch run at once when the caller does not say.
 const defaultMaxBatch = 8
 
 // newEngine prepares the unfused graph g for the device that opts names.
-func newEngine(g *graph.Graph, opts Options) (engine, error) {
+func newEngine(g *graph.Graph, tr preprocess.Transform, opts Options) (engine, error) {
 	if opts.MaxBatch == 0 {
 		opts.MaxBatch = defaultMaxBatch
 	}
@@ -24,17 +25,18 @@ func newEngine(g *graph.Graph, opts Options) (engine, error) {
 		if opts.Precision == netplan.PrecisionAMP {
 			return nil, fmt.Errorf("vkinfer: device cpu: %w: precision %s; use %s, or a Vulkan device", gpu.ErrFeature, opts.Precision, netplan.PrecisionFloat32)
 		}
-		return &cpuEngine{g: g, maxBatch: opts.MaxBatch}, nil
+		return &cpuEngine{g: g, transform: tr, maxBatch: opts.MaxBatch}, nil
 	}
-	return newGPUEngine(g, opts)
+	return newGPUEngine(g, tr, opts)
 }
 
 // cpuEngine runs the unfused graph with the reference implementation.
 type cpuEngine struct {
-	g        *graph.Graph
-	maxBatch int
-	mu       sync.RWMutex // held for reading by runs, for writing by close
-	closed   bool
+	g         *graph.Graph
+	transform preprocess.Transform
+	maxBatch  int
+	mu        sync.RWMutex // held for reading by runs, for writing by close
+	closed    bool
 }
 
 func (e *cpuEngine) run(ctx context.Context, input []float32, n int) ([]float32, error) {
@@ -54,6 +56,14 @@ func (e *cpuEngine) run(ctx context.Context, input []float32, n int) ([]float32,
 		out = append(out, part...)
 	}
 	return out, nil
+}
+
+func (e *cpuEngine) runPictures(ctx context.Context, pictures []uint8, n int) ([]float32, error) {
+	input, size := make([]float32, len(pictures)), len(pictures)/n
+	for i := range n {
+		e.transform.Tensor(pictures[i*size:][:size], input[i*size:][:size])
+	}
+	return e.run(ctx, input, n)
 }
 
 func (e *cpuEngine) info() DeviceInfo {
@@ -79,13 +89,15 @@ type gpuEngine struct {
 	plan *netplan.Plan
 }
 
-func newGPUEngine(g *graph.Graph, opts Options) (engine, error) {
+func newGPUEngine(g *graph.Graph, tr preprocess.Transform, opts Options) (engine, error) {
 	dev, err := gpu.Open(gpu.Options{Device: opts.Device, ForceStaging: opts.ForceStaging, Validation: opts.Validation, NoQuirks: opts.NoQuirks,
 		PipelineCache: opts.PipelineCache})
 	if err != nil {
 		return nil, err
 	}
-	plan, err := plan(g, dev.Caps(), netplan.Options{Precision: opts.Precision, KeepAll: opts.KeepAll})
+	scale, offset := tr.Affine()
+	plan, err := plan(g, dev.Caps(), netplan.Options{Precision: opts.Precision, KeepAll: opts.KeepAll,
+		Pictures: &netplan.Normalization{Scale: scale, Offset: offset}})
 	if err != nil {
 		dev.Close()
 		return nil, err
@@ -109,6 +121,10 @@ func plan(g *graph.Graph, caps netplan.Caps, opts netplan.Options) (*netplan.Pla
 
 func (e *gpuEngine) run(ctx context.Context, input []float32, n int) ([]float32, error) {
 	return e.exec.Run(ctx, input, n)
+}
+
+func (e *gpuEngine) runPictures(ctx context.Context, pictures []uint8, n int) ([]float32, error) {
+	return e.exec.RunPictures(ctx, pictures, n)
 }
 
 func (e *gpuEngine) close() error {

@@ -54,6 +54,9 @@ func (e *gpuEngine) trace(ctx context.Context, input []float32, n int, keep func
 	}
 	var logits []float32
 	for i, v := range values {
+		if e.plan.Pictures != nil && i == e.plan.Pictures.Tensor {
+			continue // not of this run
+		}
 		name := v.Yields
 		if name == "" {
 			name = v.Name

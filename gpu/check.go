@@ -26,8 +26,7 @@ func checkPlan(p *netplan.Plan, d *Device, lookup lookupKernel, batch int) error
 	if len(p.Dispatches) == 0 {
 		return planError(p, "it has no dispatches")
 	}
-	for i := range p.Dispatches {
-		dis := &p.Dispatches[i]
+	for dis := range p.All() {
 		k, ok := lookup(dis.Kernel)
 		if !ok {
 			return planError(p, "node %s: there is no kernel %q; build with the shaders the plan was made for", dis.Node, dis.Kernel)
@@ -68,9 +67,14 @@ func checkTensors(p *netplan.Plan, d *Device, batch int64) error {
 	if in := &p.Tensors[p.InputTensor]; in.Shape != p.Input {
 		return planError(p, "the input tensor is %v; wanted %v", in.Shape, p.Input)
 	}
+	if p.Pictures != nil {
+		if i := p.Pictures.Tensor; i < 0 || i >= len(p.Tensors) || p.Tensors[i].Shape != p.Input || p.Tensors[i].Layout != netplan.HWC || p.Tensors[i].DType != netplan.Uint8 {
+			return planError(p, "tensor %d of %d is its input of pictures; wanted one of bytes, %v", i, len(p.Tensors), p.Input)
+		}
+	}
 	for _, i := range append(p.InputTensors(), p.OutputTensor) {
 		// Tile sums mean something to their kernels only.
-		if t := &p.Tensors[i]; t.Layout == netplan.Tiles {
+		if t := &p.Tensors[i]; t.Layout == netplan.Tiles || t.Layout == netplan.HWC {
 			return planError(p, "its input or output is tensor %s, %v %v; wanted a map or a vector", t.Name, t.Shape, t.Layout)
 		}
 	}

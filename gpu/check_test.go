@@ -29,7 +29,7 @@ func TestCheckPlan(t *testing.T) {
 		says  string // "" for a plan that is fine
 	}{
 		{"fine", func(*netplan.Plan) {}, 8, ""},
-		{"precision", func(p *netplan.Plan) { p.Precision = "amp" }, 1, `missing feature: precision "amp"`},
+		{"precision", func(p *netplan.Plan) { p.Precision = "int8" }, 1, `missing feature: precision "int8"`},
 		{"no arena", func(p *netplan.Plan) { p.ArenaBytes = 0 }, 1, "an arena of 0 bytes"},
 		{"odd arena", func(p *netplan.Plan) { p.ArenaBytes += 2 }, 1, "multiple of 4"},
 		{"outside", func(p *netplan.Plan) { p.Tensors[1].Offset = p.ArenaBytes }, 1, "tensor packed: bytes"},

@@ -28,6 +28,7 @@ type Options struct {
 	// VKINFER_PIPELINE_CACHE says, or pipelines in $VKINFER_CACHE, or vkinfer/pipelines in the user's cache.
 	PipelineCache string
 
+	loadApart        bool // copy inputs as a queue of their own would, even where there is no such; for tests
 	treatNonCoherent bool // flush and invalidate although the memory is coherent; for tests
 }
 
@@ -146,6 +147,17 @@ func (d *Device) check(name string, r vk.Result) error {
 		d.lost.Store(true)
 	}
 	return resultError(name, r)
+}
+
+// loadsApart reports whether inputs are copied by submits of their own, which compute waits for.
+func (d *Device) loadsApart() bool { return d.probed.loadFamily >= 0 || d.opts.loadApart }
+
+// loadFamily is the family of the queue that does so.
+func (d *Device) loadFamily() int {
+	if d.probed.loadFamily >= 0 {
+		return d.probed.loadFamily
+	}
+	return d.probed.queueFamily
 }
 
 // call makes a Vulkan call through the gate and checks its result.

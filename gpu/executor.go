@@ -5,10 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/shaders"
-	vk "github.com/vulkan-go/vulkan"
 )
 
 // ExecutorOptions says how to prepare a plan.
@@ -16,8 +18,15 @@ type ExecutorOptions struct {
 	// MaxBatch is the most images in one submit; larger batches are run in several. 0 means 8. It is
 	// lowered to what the plan and the device's memory allow (Executor.MaxBatch tells).
 	MaxBatch int
+	// InFlight is how many batches may be at work at once, each in an arena of its own: while one computes,
+	// the host prepares the next and reads the one before. 0 means 2. Arenas beyond the first are made when
+	// they are first needed; where memory is short there are fewer.
+	InFlight int
 	// Recorded is how many batch sizes keep their recorded commands; 0 means 8.
 	Recorded int
+	// SubmitBudget bounds the time of one submit, by the rate of the runs before: some systems end what takes
+	// seconds. 0 means 200 ms, on devices that are CPUs no bound.
+	SubmitBudget time.Duration
 	// Poison fills the arena with NaNs before every run, so that a kernel that reads what nothing wrote
 	// shows in the results.
 	Poison bool
@@ -31,14 +40,16 @@ type ExecutorOptions struct {
 
 const (
 	defaultBatch    = 8
+	defaultInFlight = 2
+	defaultBudget   = 200 * time.Millisecond
 	defaultRecorded = 8
 	guardBytes      = 4096
 	guardWord       = 0xa5c3f00d
 	poisonWord      = 0xffffffff // a NaN in every float format
 )
 
-// Executor is a plan made ready on a device: pipelines, weights, an arena and recorded commands. Its
-// methods may be called by any number of goroutines; one batch runs at a time, in the order of the calls.
+// Executor is a plan made ready on a device: pipelines, weights, arenas and recorded commands. Its methods
+// may be called by any number of goroutines, which are served in the order of their calls.
 type Executor struct {
 	d    *Device
 	plan *netplan.Plan
@@ -49,19 +60,19 @@ type Executor struct {
 	batch   int               // the most images in one submit
 	guard   int64
 	direct  bool // the host maps the arena itself
-	arena   *buffer
 	weights *buffer
-	upload  *buffer // nil in direct mode, as is readback
-	back    *buffer
 	ps      *pipelines
-	pool    vk.CommandPool
-	fence   vk.Fence
+	pace    pace
 
-	turn chan struct{} // holds one token; who has it owns all below, and the buffers' contents
+	free    chan *slot   // slots at rest; who takes one out owns it, and the buffers' contents
+	waiting atomic.Int32 // goroutines that wait for one
 
-	closed   bool
-	inFlight bool // the fence was submitted and its end not seen
-	recorded []*recording
+	mu     sync.Mutex
+	slots  []*slot // all there are
+	most   int     // how many there may be
+	closed bool    // set by who owns all slots
+
+	closing sync.Mutex // one Close at a time collects the slots
 }
 
 // Stats are figures of an Executor.
@@ -70,7 +81,8 @@ type Stats struct {
 	Dispatches   int     // per submit
 	Pipelines    int     // distinct kernel and specialization constants
 	CompileMs    float64 // wall time of creating the pipelines that the device did not have yet
-	ArenaBytes   int64   // for MaxBatch
+	ArenaBytes   int64   // of one arena, for MaxBatch
+	InFlight     int     // arenas there are so far
 	WeightsBytes int64
 	DeviceBytes  int64 // all device memory allocated, staging included
 	Direct       bool  // inputs and results go straight to device memory, without staging copies
@@ -94,11 +106,17 @@ func NewExecutor(dev *Device, plan *netplan.Plan, opts ExecutorOptions) (*Execut
 	if opts.Recorded <= 0 {
 		opts.Recorded = defaultRecorded
 	}
+	if opts.InFlight <= 0 {
+		opts.InFlight = defaultInFlight
+	}
+	if opts.SubmitBudget <= 0 && dev.info.Caps.Type != "cpu" {
+		opts.SubmitBudget = defaultBudget
+	}
 	batch := min(opts.MaxBatch, max(plan.MaxBatch, 1))
 	if err := checkPlan(plan, dev, opts.lookup, batch); err != nil {
 		return nil, err
 	}
-	e := &Executor{d: dev, plan: plan, opts: opts, values: plan.InputElements(), turn: make(chan struct{}, 1)}
+	e := &Executor{d: dev, plan: plan, opts: opts, values: plan.InputElements(), free: make(chan *slot, opts.InFlight), most: opts.InFlight}
 	for _, i := range plan.InputTensors() {
 		e.inputs = append(e.inputs, &plan.Tensors[i])
 	}
@@ -113,7 +131,7 @@ func NewExecutor(dev *Device, plan *netplan.Plan, opts ExecutorOptions) (*Execut
 	dev.mu.Lock()
 	dev.executors[e] = struct{}{}
 	dev.mu.Unlock()
-	e.turn <- struct{}{}
+	e.free <- e.slots[0]
 	return e, nil
 }
 
@@ -126,45 +144,28 @@ func alignUp(n, to int64) int64 {
 
 // prepare fills e. What it made before an error is freed by destroy.
 func (e *Executor) prepare(batch int) (err error) {
-	if err = e.newCommands(); err != nil {
+	s := &slot{Executor: e}
+	e.slots = append(e.slots, s)
+	if err = s.newCommands(); err != nil {
 		return err
 	}
 	if e.ps, err = newPipelines(e.d, e.plan, e.opts.lookup); err != nil {
 		return err
 	}
-	if err = e.loadWeights(); err != nil {
+	if err = e.loadWeights(s); err != nil {
 		return err
 	}
 	for ; ; batch /= 2 {
-		err = e.allocate(batch)
+		err = s.allocate(batch)
 		if err == nil {
 			e.batch = batch
 			return nil
 		}
-		e.freeArena()
+		s.freeArena()
 		if !errors.Is(err, ErrOutOfMemory) || batch <= 1 {
 			return err
 		}
 	}
-}
-
-// newCommands makes the command pool and the fence.
-func (e *Executor) newCommands() error {
-	pool := vk.CommandPoolCreateInfo{SType: vk.StructureTypeCommandPoolCreateInfo, QueueFamilyIndex: uint32(e.d.probed.queueFamily)}
-	defer pool.Free()
-	var p vk.CommandPool
-	if err := e.d.call("vkCreateCommandPool", func() vk.Result { return vk.CreateCommandPool(e.d.h, &pool, nil, &p) }); err != nil {
-		return err
-	}
-	e.pool = p
-	fence := vk.FenceCreateInfo{SType: vk.StructureTypeFenceCreateInfo}
-	defer fence.Free()
-	var f vk.Fence
-	if err := e.d.call("vkCreateFence", func() vk.Result { return vk.CreateFence(e.d.h, &fence, nil, &f) }); err != nil {
-		return err
-	}
-	e.fence = f
-	return nil
 }
 
 // arenaUse is the kind of memory for what kernels read and write.
@@ -175,29 +176,17 @@ func (e *Executor) arenaUse() memoryUse {
 	return useDevice
 }
 
-// allocate makes the arena and the staging buffers for a batch.
-func (e *Executor) allocate(batch int) (err error) {
-	n := int64(batch)
-	if e.arena, err = e.d.newBuffer(n*e.plan.ArenaBytes+2*e.guard, e.arenaUse()); err != nil || e.direct {
-		return err
+// inputTensors returns what is given to a run, as it lies in the arena.
+func (e *Executor) inputTensors(pictures bool) []*netplan.Tensor {
+	if pictures {
+		return []*netplan.Tensor{&e.plan.Tensors[e.plan.Pictures.Tensor]}
 	}
-	if e.upload, err = e.d.newBuffer(n*e.inputStride()+2*e.guard, useUpload); err != nil {
-		return err
-	}
-	e.back, err = e.d.newBuffer(n*e.output().Stride+6*e.guard, useReadback)
-	return err
-}
-
-func (e *Executor) freeArena() {
-	e.arena.free()
-	e.upload.free()
-	e.back.free()
-	e.arena, e.upload, e.back = nil, nil, nil
+	return e.inputs
 }
 
 // inputStride is the bytes of one image's inputs as they are stored.
-func (e *Executor) inputStride() (bytes int64) {
-	for _, t := range e.inputs {
+func (e *Executor) inputStride(pictures bool) (bytes int64) {
+	for _, t := range e.inputTensors(pictures) {
 		bytes += t.Stride
 	}
 	return bytes
@@ -206,7 +195,7 @@ func (e *Executor) inputStride() (bytes int64) {
 func (e *Executor) output() *netplan.Tensor { return &e.plan.Tensors[e.plan.OutputTensor] }
 
 // loadWeights puts the plan's weights, with their guards, into device memory.
-func (e *Executor) loadWeights() (err error) {
+func (e *Executor) loadWeights(s *slot) (err error) {
 	const slice = 16 << 20
 	all := max(alignUp(int64(len(e.plan.Weights)), 4), 4) + 2*e.guard
 	if e.weights, err = e.d.newBuffer(all, e.arenaUse()); err != nil {
@@ -227,7 +216,7 @@ func (e *Executor) loadWeights() (err error) {
 		if err := staging.flush(0, n); err != nil {
 			return err
 		}
-		err := e.transfer(context.Background(), []shimOp{
+		err := s.transfer(context.Background(), []shimOp{
 			opCopy(handleOf(staging.h), handleOf(e.weights.h), 0, at, n),
 			opBarrier(transferWrite, computeAccess.or(transferRead)), // later submits are in its scope too
 		})
@@ -265,7 +254,14 @@ func (e *Executor) Plan() *netplan.Plan { return e.plan }
 func (e *Executor) Stats() Stats {
 	s := Stats{MaxBatch: e.batch, Dispatches: len(e.plan.Dispatches), Pipelines: len(e.ps.byKey), CompileMs: float64(e.ps.took.Microseconds()) / 1000,
 		ArenaBytes: int64(e.batch) * e.plan.ArenaBytes, WeightsBytes: int64(len(e.plan.Weights)), Direct: e.direct}
-	for _, b := range []*buffer{e.arena, e.weights, e.upload, e.back} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	buffers := []*buffer{e.weights}
+	for _, slot := range e.slots {
+		buffers = append(buffers, slot.arena, slot.upload, slot.back)
+	}
+	s.InFlight = len(e.slots)
+	for _, b := range buffers {
 		if b != nil {
 			s.DeviceBytes += b.held
 		}
@@ -273,58 +269,107 @@ func (e *Executor) Stats() Stats {
 	return s
 }
 
-// Close waits for the run in progress and frees everything. Further calls do nothing; runs that still
+// Close waits for the runs in progress and frees everything. Further calls do nothing; runs that still
 // wait for their turn, and later ones, return ErrClosed.
 func (e *Executor) Close() error {
-	<-e.turn
-	defer func() { e.turn <- struct{}{} }()
-	if e.closed {
-		return nil
+	e.closing.Lock()
+	defer e.closing.Unlock()
+	e.mu.Lock()
+	e.most = len(e.slots) // no more of them
+	n := len(e.slots)
+	e.mu.Unlock()
+	var all []*slot
+	for range n {
+		all = append(all, <-e.free)
 	}
+	e.mu.Lock()
+	first := !e.closed
 	e.closed = true
-	e.d.mu.Lock()
-	delete(e.d.executors, e)
-	e.d.mu.Unlock()
-	e.destroy()
+	e.mu.Unlock()
+	if first {
+		e.d.mu.Lock()
+		delete(e.d.executors, e)
+		e.d.mu.Unlock()
+		e.destroy()
+	}
+	for _, s := range all {
+		e.free <- s
+	}
 	return nil
 }
 
 // destroy frees what there is, once the device no longer uses it.
 func (e *Executor) destroy() {
 	_ = e.d.waitIdle()
-	for _, r := range e.recorded {
-		e.freeRecording(r)
+	for _, s := range e.slots {
+		s.destroy()
 	}
-	e.recorded = nil
-	e.freeArena()
 	e.weights.free()
-	if e.fence != nil {
-		vk.DestroyFence(e.d.h, e.fence, nil)
-	}
-	if e.pool != nil {
-		vk.DestroyCommandPool(e.d.h, e.pool, nil)
-	}
-	e.weights, e.fence, e.pool = nil, nil, nil
+	e.weights = nil
 }
 
-// take waits for the executor's turn; release must follow unless it fails.
-func (e *Executor) take(ctx context.Context) error {
+// take waits for a slot, in the order of the calls; release must follow unless it fails.
+func (e *Executor) take(ctx context.Context) (*slot, error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, err
 	}
-	select {
-	case <-e.turn:
-	case <-ctx.Done():
-		return ctx.Err()
+	s, err := e.takeAtOnce()
+	if err != nil {
+		return nil, err
 	}
-	err := e.d.usable()
-	if e.closed {
+	if s == nil {
+		e.waiting.Add(1)
+		defer e.waiting.Add(-1)
+		select {
+		case s = <-e.free:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	err = e.d.usable()
+	e.mu.Lock()
+	closed := e.closed
+	e.mu.Unlock()
+	if closed {
 		err = fmt.Errorf("gpu: %s: executor is %w; make a new one", e.plan.Model, ErrClosed)
 	}
 	if err != nil {
-		e.release()
+		e.release(s)
+		return nil, err
 	}
-	return err
+	return s, nil
 }
 
-func (e *Executor) release() { e.turn <- struct{}{} }
+// takeAtOnce returns a slot that is at rest, or a new one if there may be more, else nil. Nobody is overtaken: who
+// waits would have had it. Where there is no memory for another slot there will be no more.
+func (e *Executor) takeAtOnce() (*slot, error) {
+	if e.waiting.Load() > 0 {
+		return nil, nil
+	}
+	select {
+	case s := <-e.free:
+		return s, nil
+	default:
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed || len(e.slots) >= e.most {
+		return nil, nil
+	}
+	s := &slot{Executor: e}
+	err := s.newCommands()
+	if err == nil {
+		err = s.allocate(e.batch)
+	}
+	if err != nil {
+		s.destroy()
+		if errors.Is(err, ErrOutOfMemory) {
+			e.most, err = len(e.slots), nil
+		}
+		return nil, err
+	}
+	e.slots = append(e.slots, s)
+	return s, nil
+}
+
+func (e *Executor) release(s *slot) { e.free <- s }

@@ -67,7 +67,7 @@ func scenario(t *testing.T, opts Options, what string) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, n := range []int{4, 1} {
+	for _, n := range []int{4, 1, 9} { // 9 take two arenas
 		x := testInput(testShape, n, n)
 		y, err := e.Run(t.Context(), x, n)
 		if err != nil {
@@ -117,6 +117,8 @@ func TestEveryCallMayFail(t *testing.T) {
 		{"staging", staging, vk.ErrorOutOfDeviceMemory, ErrOutOfMemory},
 		{"staging", staging, vk.ErrorDeviceLost, ErrDeviceLost},
 		{"staging", staging, vk.ErrorOutOfHostMemory, ErrOutOfMemory},
+		{"apart", Options{ForceStaging: true, loadApart: true}, vk.ErrorOutOfDeviceMemory, ErrOutOfMemory},
+		{"apart", Options{ForceStaging: true, loadApart: true}, vk.ErrorDeviceLost, ErrDeviceLost},
 		{"direct", Options{}, vk.ErrorDeviceLost, ErrDeviceLost},
 		{"direct", Options{}, vk.ErrorOutOfDeviceMemory, ErrOutOfMemory},
 	}

@@ -17,6 +17,7 @@ var configurations = map[string]Options{
 	"direct":      {},
 	"staging":     {ForceStaging: true},
 	"noncoherent": {treatNonCoherent: true},
+	"apart":       {ForceStaging: true, loadApart: true},
 }
 
 // driverVariables are read so that go's test cache knows which driver a result came from.

@@ -99,17 +99,21 @@ func (d *Device) newBuffer(size int64, use memoryUse) (*buffer, error) {
 
 func (b *buffer) create(use memoryUse) error {
 	d := b.d
-	info := vk.BufferCreateInfo{
-		SType: vk.StructureTypeBufferCreateInfo,
-		Size:  vk.DeviceSize(b.size),
-		Usage: vk.BufferUsageFlags(vk.BufferUsageStorageBufferBit | vk.BufferUsageTransferSrcBit | vk.BufferUsageTransferDstBit),
+	usage := uint32(vk.BufferUsageStorageBufferBit | vk.BufferUsageTransferSrcBit | vk.BufferUsageTransferDstBit)
+	var families []uint32 // that use it at once, if several do
+	if use == useDevice && d.loadFamily() != d.probed.queueFamily {
+		families = []uint32{uint32(d.probed.queueFamily), uint32(d.loadFamily())}
 	}
-	defer info.Free()
-	var h vk.Buffer // out-parameters are locals: the binding's rule
-	if err := d.call("vkCreateBuffer", func() vk.Result { return vk.CreateBuffer(d.h, &info, nil, &h) }); err != nil {
+	err := d.call("vkCreateBuffer", func() (r vk.Result) {
+		var h handle
+		h, r = shimCreateBuffer(d.dev, b.size, usage, families)
+		b.h = fromBits[vk.Buffer](h)
+		return r
+	})
+	if err != nil {
 		return err
 	}
-	b.h = h
+	h := b.h
 	var req vk.MemoryRequirements
 	vk.GetBufferMemoryRequirements(d.h, h, &req)
 	req.Deref()

@@ -67,8 +67,7 @@ func (ps *pipelines) build(p *netplan.Plan, lookup lookupKernel) error {
 	}
 	var jobs []*job
 	seen := map[string]bool{}
-	for i := range p.Dispatches {
-		d := &p.Dispatches[i]
+	for d := range p.All() {
 		k, _ := lookup(d.Kernel) // checkPlan found it
 		layout, err := ps.layout(len(k.Bindings), k.PushBytes)
 		if err != nil {

@@ -48,12 +48,13 @@ func (e *Executor) Profile(ctx context.Context, input []float32, n int, opts Pro
 	if err := e.d.needTimestamps(); err != nil {
 		return nil, err
 	}
-	if err := e.take(ctx); err != nil {
+	s, err := e.take(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer e.release()
+	defer e.release(s)
 	opts.Runs = max(opts.Runs, 1)
-	runs, err := e.profile(ctx, input, n, opts)
+	runs, err := s.profile(ctx, input, n, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -113,32 +114,32 @@ func quantile(sorted []float64, q float64) float64 {
 }
 
 // profile returns, for every run that counts, the timestamps before the first and after each dispatch.
-func (e *Executor) profile(ctx context.Context, input []float32, n int, opts ProfileOptions) ([][]uint64, error) {
-	if err := e.wait(ctx); err != nil {
+func (s *slot) profile(ctx context.Context, input []float32, n int, opts ProfileOptions) ([][]uint64, error) {
+	if err := s.wait(ctx); err != nil {
 		return nil, err
 	}
-	count := len(e.plan.Dispatches) + 1
-	queries, err := e.d.newQueries(count)
+	count := len(s.plan.Dispatches) + 1
+	queries, err := s.d.newQueries(count)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { vk.DestroyQueryPool(e.d.h, queries, nil) }()
-	r, err := e.newRecording(n, &queries)
-	if err != nil {
+	defer func() { vk.DestroyQueryPool(s.d.h, queries, nil) }()
+	r := &recording{n: n}
+	defer s.freeRecording(r)
+	if err := s.record(r, 1, &queries); err != nil {
 		return nil, err
 	}
-	defer e.freeRecording(r)
-	results := make([]float32, n*e.output().Shape.NumElements())
+	results := make([]float32, n*s.output().Shape.NumElements())
 	var runs [][]uint64
 	for i := range opts.Warmup + opts.Runs {
-		if err := e.putInput(input, n); err != nil {
+		if err := s.putInput(feed{values: input}, n); err != nil {
 			return nil, err
 		}
-		ticks, err := e.timed(ctx, r.cmd, queries, count)
+		ticks, err := s.timed(ctx, r.cmds[0], queries, count)
 		if err != nil {
 			return nil, err
 		}
-		if err := e.getOutput(n, results); err != nil { // for its checks
+		if err := s.getOutput(n, false, results); err != nil { // for its checks
 			return nil, err
 		}
 		if i >= opts.Warmup {
@@ -158,18 +159,18 @@ func (d *Device) newQueries(count int) (vk.QueryPool, error) {
 }
 
 // timed runs commands that write the first count timestamps of queries, and returns those.
-func (e *Executor) timed(ctx context.Context, cmd vk.CommandBuffer, queries vk.QueryPool, count int) ([]uint64, error) {
-	if err := e.submit(ctx, cmd); err != nil {
+func (s *slot) timed(ctx context.Context, cmd vk.CommandBuffer, queries vk.QueryPool, count int) ([]uint64, error) {
+	if err := s.submit(ctx, nil, cmd); err != nil {
 		return nil, err
 	}
-	if err := e.wait(context.WithoutCancel(ctx)); err != nil { // the caller frees the commands
-		_ = e.d.waitIdle()
+	if err := s.wait(context.WithoutCancel(ctx)); err != nil { // the caller frees the commands
+		_ = s.d.waitIdle()
 		return nil, err
 	}
 	ticks := make([]uint64, count)
 	flags := vk.QueryResultFlags(vk.QueryResult64Bit | vk.QueryResultWaitBit)
-	err := e.d.call("vkGetQueryPoolResults", func() vk.Result {
-		return vk.GetQueryPoolResults(e.d.h, queries, 0, uint32(count), uint(8*count), unsafe.Pointer(&ticks[0]), 8, flags)
+	err := s.d.call("vkGetQueryPoolResults", func() vk.Result {
+		return vk.GetQueryPoolResults(s.d.h, queries, 0, uint32(count), uint(8*count), unsafe.Pointer(&ticks[0]), 8, flags)
 	})
 	return ticks, err
 }

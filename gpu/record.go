@@ -8,9 +8,11 @@ import (
 
 // recording is the commands of one batch size, submitted again and again.
 type recording struct {
-	n    int
-	pool handle // VkDescriptorPool
-	cmd  vk.CommandBuffer
+	n        int
+	pictures bool
+	pool     handle             // VkDescriptorPool
+	load     vk.CommandBuffer   // the input's copies, where another queue makes them
+	cmds     []vk.CommandBuffer // all else, submitted one after the other
 
 	inputs   *buffer       // where the inputs are if not in the arena; nil if they are
 	inputsAt map[int]int64 // offsets in it, by tensor
@@ -18,78 +20,106 @@ type recording struct {
 
 // recordingFor returns the commands for a batch of n, recording them if need be. The least recently used
 // one makes room; nothing is in flight then.
-func (e *Executor) recordingFor(n int) (*recording, error) {
-	if i := slices.IndexFunc(e.recorded, func(r *recording) bool { return r.n == n }); i >= 0 {
-		r := e.recorded[i]
-		e.recorded = append(slices.Delete(e.recorded, i, i+1), r)
-		return r, nil
+func (s *slot) recordingFor(n int, pictures bool) (*recording, error) {
+	parts := min(s.pace.parts(int64(n)*s.plan.MACs, s.opts.SubmitBudget), len(s.plan.Dispatches))
+	if i := slices.IndexFunc(s.recorded, func(r *recording) bool { return r.n == n && r.pictures == pictures }); i >= 0 {
+		r := s.recorded[i]
+		s.recorded = slices.Delete(s.recorded, i, i+1)
+		if have := len(r.cmds); have >= parts && have <= 2*parts {
+			s.recorded = append(s.recorded, r)
+			return r, nil
+		}
+		s.freeRecording(r) // the device's pace is another than it was thought to be
 	}
-	for len(e.recorded) >= e.opts.Recorded {
-		e.freeRecording(e.recorded[0])
-		e.recorded = slices.Delete(e.recorded, 0, 1)
+	for len(s.recorded) >= s.opts.Recorded {
+		s.freeRecording(s.recorded[0])
+		s.recorded = slices.Delete(s.recorded, 0, 1)
 	}
-	r, err := e.newRecording(n, nil)
-	if err != nil {
+	r := &recording{n: n, pictures: pictures}
+	if err := s.record(r, parts, nil); err != nil {
+		s.freeRecording(r)
 		return nil, err
 	}
-	e.recorded = append(e.recorded, r)
+	s.recorded = append(s.recorded, r)
 	return r, nil
 }
 
-// newRecording records a batch of n: the input's way in, the dispatches, the result's way out. With
-// queries, timestamps 0 to len(Dispatches) are written around the dispatches.
-func (e *Executor) newRecording(n int, queries *vk.QueryPool) (*recording, error) {
-	r := &recording{n: n}
-	sets, err := e.newSets(r)
+// record records a batch: the input's way in, the dispatches in so many parts, the result's way out. With queries
+// it is one part, and timestamps 0 to len(Dispatches) are written around the dispatches.
+func (s *slot) record(r *recording, parts int, queries *vk.QueryPool) error {
+	sets, err := s.newSets(r)
 	if err != nil {
-		e.freeRecording(r)
-		return nil, err
+		return err
 	}
-	ops := e.opsIn(n)
+	load, ops := s.opsIn(r.n, r.pictures), []shimOp(nil)
+	switch {
+	case s.loadPool != nil && queries == nil:
+		if r.load, err = s.newCommandBuffer(s.loadPool, load, nil, false); err != nil {
+			return err
+		}
+	case len(load) > 0:
+		ops = append(load, opBarrier(transferWrite, computeAccess.or(transferRead)))
+	}
 	if queries != nil {
-		ops = append(ops, opResetQueries(handleOf(*queries), 0, len(e.plan.Dispatches)+1), opTimestamp(handleOf(*queries), 0))
+		ops = append(ops, opResetQueries(handleOf(*queries), 0, len(s.plan.Dispatches)+1), opTimestamp(handleOf(*queries), 0))
 	}
-	ops, push := e.opsDispatches(n, sets, ops, queries)
-	ops = append(ops, e.opsOut(n)...)
-	if r.cmd, err = e.newCommandBuffer(ops, push, false); err != nil {
-		e.freeRecording(r)
-		return nil, err
+	divided, push := s.opsDispatches(r, sets, parts, queries)
+	divided[0] = append(ops, divided[0]...)
+	last := len(divided) - 1
+	divided[last] = append(divided[last], s.opsOut(r.n)...)
+	for _, ops := range divided {
+		cmd, err := s.newCommandBuffer(s.pool, ops, push, false)
+		if err != nil {
+			return err
+		}
+		r.cmds = append(r.cmds, cmd)
 	}
-	return r, nil
+	return nil
 }
 
-// opsDispatches appends all dispatches of a batch of n to ops, with a timestamp after each if there are
-// queries. It returns also the words of their push constants.
-func (e *Executor) opsDispatches(n int, sets []handle, ops []shimOp, queries *vk.QueryPool) ([]shimOp, []uint32) {
+// opsDispatches returns all dispatches of a batch in at most so many parts of about the same multiply-adds, with a
+// timestamp after each if there are queries, and the words of their push constants.
+func (e *Executor) opsDispatches(r *recording, sets []handle, parts int, queries *vk.QueryPool) ([][]shimOp, []uint32) {
 	var push []uint32
+	divided := make([][]shimOp, 1, parts)
+	macs := int64(0)
 	for i := range e.plan.Dispatches {
 		d := &e.plan.Dispatches[i]
+		if i == 0 {
+			d = e.plan.First(r.pictures)
+		}
+		if len(divided) < parts && macs >= e.plan.MACs*int64(len(divided))/int64(parts) && i > 0 {
+			divided = append(divided, nil)
+		}
+		macs += d.MACs
+		ops := &divided[len(divided)-1]
 		if d.Barrier {
-			ops = append(ops, opBarrier(computeWrite, computeAccess))
+			*ops = append(*ops, opBarrier(computeWrite, computeAccess))
 		}
 		pipeline, layout, _ := e.ps.of(d)
 		first := len(push)
 		push = append(push, d.Push...)
 		if len(d.Push) > 0 {
-			push[first] = uint32(n)
+			push[first] = uint32(r.n)
 		}
-		groups := [3]int{d.Groups[0].For(n), d.Groups[1].For(n), d.Groups[2].For(n)}
-		ops = append(ops, opDispatch(pipeline, layout, sets[i], first, 4*len(d.Push), groups))
+		groups := [3]int{d.Groups[0].For(r.n), d.Groups[1].For(r.n), d.Groups[2].For(r.n)}
+		*ops = append(*ops, opDispatch(pipeline, layout, sets[i], first, 4*len(d.Push), groups))
 		if queries != nil {
-			ops = append(ops, opTimestamp(handleOf(*queries), i+1))
+			*ops = append(*ops, opTimestamp(handleOf(*queries), i+1))
 		}
 	}
-	return ops, push
+	return divided, push
 }
 
 // newSets allocates a descriptor set for every dispatch and points its bindings at a batch of r.n.
-func (e *Executor) newSets(r *recording) ([]handle, error) {
-	d := e.d
-	dispatches := e.plan.Dispatches
+func (s *slot) newSets(r *recording) ([]handle, error) {
+	d := s.d
+	dispatches := slices.Clone(s.plan.Dispatches)
+	dispatches[0] = *s.plan.First(r.pictures)
 	layouts, sets := make([]handle, len(dispatches)), make([]handle, len(dispatches))
 	total := 0
 	for i := range dispatches {
-		_, _, layouts[i] = e.ps.of(&dispatches[i])
+		_, _, layouts[i] = s.ps.of(&dispatches[i])
 		total += len(dispatches[i].Bind)
 	}
 	err := d.call("vkCreateDescriptorPool", func() (res vk.Result) {
@@ -105,10 +135,10 @@ func (e *Executor) newSets(r *recording) ([]handle, error) {
 	writes := make([]shimWrite, 0, total)
 	for i := range dispatches {
 		for b, bind := range dispatches[i].Bind {
-			buf, offset, size := e.weights, e.guard+bind.Offset, bind.Size
+			buf, offset, size := s.weights, s.guard+bind.Offset, bind.Size
 			if bind.Tensor >= 0 {
-				t := &e.plan.Tensors[bind.Tensor]
-				buf, offset, size = e.arena, e.guard+int64(r.n)*t.Offset, int64(r.n)*t.Stride+e.opts.overhang
+				t := &s.plan.Tensors[bind.Tensor]
+				buf, offset, size = s.arena, s.guard+int64(r.n)*t.Offset, int64(r.n)*t.Stride+s.opts.overhang
 				if at, ok := r.inputsAt[bind.Tensor]; ok {
 					buf, offset, size = r.inputs, at, int64(r.n)*t.Stride
 				}
@@ -121,9 +151,9 @@ func (e *Executor) newSets(r *recording) ([]handle, error) {
 }
 
 // newCommandBuffer allocates a command buffer and records ops into it.
-func (e *Executor) newCommandBuffer(ops []shimOp, push []uint32, oneTime bool) (vk.CommandBuffer, error) {
-	d := e.d
-	info := vk.CommandBufferAllocateInfo{SType: vk.StructureTypeCommandBufferAllocateInfo, CommandPool: e.pool,
+func (s *slot) newCommandBuffer(pool vk.CommandPool, ops []shimOp, push []uint32, oneTime bool) (vk.CommandBuffer, error) {
+	d := s.d
+	info := vk.CommandBufferAllocateInfo{SType: vk.StructureTypeCommandBufferAllocateInfo, CommandPool: pool,
 		Level: vk.CommandBufferLevelPrimary, CommandBufferCount: 1}
 	defer info.Free()
 	cmds := make([]vk.CommandBuffer, 1)
@@ -137,65 +167,69 @@ func (e *Executor) newCommandBuffer(ops []shimOp, push []uint32, oneTime bool) (
 		err = d.call("vkEndCommandBuffer", func() vk.Result { return shimEnd(d.dev, cmd) })
 	}
 	if err != nil {
-		vk.FreeCommandBuffers(d.h, e.pool, 1, cmds)
+		vk.FreeCommandBuffers(d.h, pool, 1, cmds)
 		return nil, err
 	}
 	return cmds[0], nil
 }
 
-func (e *Executor) freeRecording(r *recording) {
-	if r.cmd != nil {
-		vk.FreeCommandBuffers(e.d.h, e.pool, 1, []vk.CommandBuffer{r.cmd})
+func (s *slot) freeRecording(r *recording) {
+	if len(r.cmds) > 0 {
+		vk.FreeCommandBuffers(s.d.h, s.pool, uint32(len(r.cmds)), r.cmds)
+	}
+	if r.load != nil {
+		vk.FreeCommandBuffers(s.d.h, s.loadPool, 1, []vk.CommandBuffer{r.load})
 	}
 	if r.pool != 0 {
-		vk.DestroyDescriptorPool(e.d.h, fromBits[vk.DescriptorPool](r.pool), nil)
+		vk.DestroyDescriptorPool(s.d.h, fromBits[vk.DescriptorPool](r.pool), nil)
 	}
-	r.cmd, r.pool = nil, 0
+	r.cmds, r.load, r.pool = nil, nil, 0
 }
 
-// opsIn prepares the arena: poison and guards where asked for, then the input's copy. In direct mode the
-// host does all of it before the submit, which makes its writes visible by itself.
-func (e *Executor) opsIn(n int) []shimOp {
-	if e.direct {
+// opsIn prepares the arena: poison and guards where asked for, then the input's copy, which kernels do not see
+// before a barrier. In direct mode the host does all of it before the submit, which makes its writes visible by
+// itself.
+func (s *slot) opsIn(n int, pictures bool) []shimOp {
+	if s.direct {
 		return nil
 	}
-	arena := handleOf(e.arena.h)
-	bytes := int64(n) * e.plan.ArenaBytes
+	arena := handleOf(s.arena.h)
+	bytes := int64(n) * s.plan.ArenaBytes
 	var ops []shimOp
-	if e.opts.Poison {
-		ops = append(ops, opFill(arena, e.guard, bytes, poisonWord), opBarrier(transferWrite, transferWrite))
+	if s.opts.Poison {
+		ops = append(ops, opFill(arena, s.guard, bytes, poisonWord), opBarrier(transferWrite, transferWrite))
 	}
-	if e.guard > 0 {
-		ops = append(ops, opFill(arena, 0, e.guard, guardWord), opFill(arena, e.guard+bytes, e.guard, guardWord))
+	if s.guard > 0 {
+		ops = append(ops, opFill(arena, 0, s.guard, guardWord), opFill(arena, s.guard+bytes, s.guard, guardWord))
 	}
-	from := e.guard
-	for _, in := range e.inputs {
+	from := s.guard
+	for _, in := range s.inputTensors(pictures) {
 		size := int64(n) * in.Stride
-		ops = append(ops, opCopy(handleOf(e.upload.h), arena, from, e.guard+int64(n)*in.Offset, size))
+		ops = append(ops, opCopy(handleOf(s.upload.h), arena, from, s.guard+int64(n)*in.Offset, size))
 		from += size
 	}
-	return append(ops, opBarrier(transferWrite, computeAccess.or(transferRead)))
+	return ops
 }
 
 // opsOut makes the result visible to the host; with staging it is copied first, and so are the guards.
 // The back buffer holds: guard, result, guard, then the guards of the arena and of the weights.
-func (e *Executor) opsOut(n int) []shimOp {
-	if e.direct {
+func (s *slot) opsOut(n int) []shimOp {
+	if s.direct {
 		return []shimOp{opBarrier(computeWrite, hostRead)}
 	}
-	arena, weights, back := handleOf(e.arena.h), handleOf(e.weights.h), handleOf(e.back.h)
-	out := e.output()
+	arena, weights, back := handleOf(s.arena.h), handleOf(s.weights.h), handleOf(s.back.h)
+	out := s.output()
 	size := int64(n) * out.Stride
 	ops := []shimOp{
 		opBarrier(computeWrite, transferRead),
-		opCopy(arena, back, e.guard+int64(n)*out.Offset, e.guard, size),
+		opCopy(arena, back, s.guard+int64(n)*out.Offset, s.guard, size),
 	}
-	if g := e.guard; g > 0 {
+	if g := s.guard; g > 0 {
 		to := 2*g + size
 		for _, c := range []struct {
 			from   handle
 			offset int64
-		}{{arena, 0}, {arena, g + int64(n)*e.plan.ArenaBytes}, {weights, 0}, {weights, e.weights.size - g}} {
+		}{{arena, 0}, {arena, g + int64(n)*s.plan.ArenaBytes}, {weights, 0}, {weights, s.weights.size - g}} {
 			ops = append(ops, opCopy(c.from, back, c.offset, to, g))
 			to += g
 		}

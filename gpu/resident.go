@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	vk "github.com/vulkan-go/vulkan"
 )
 
 // RunResident measures batches that are in device memory already and whose results stay there: no copies, no
@@ -20,74 +22,78 @@ func (e *Executor) RunResident(ctx context.Context, input []float32, n, passes, 
 		return nil, nil, fmt.Errorf("gpu: %s: a resident batch of %d, %d passes, %d submits; wanted at most %d images, the executor's MaxBatch, and at least one of the others",
 			e.plan.Model, n, passes, submits, e.batch)
 	}
-	if err := e.take(ctx); err != nil {
+	s, err := e.take(ctx)
+	if err != nil {
 		return nil, nil, err
 	}
-	defer e.release()
+	defer e.release(s)
 	r := &recording{n: n, inputsAt: map[int]int64{}}
 	defer func() {
-		e.freeRecording(r)
+		s.freeRecording(r)
 		r.inputs.free()
 	}()
-	if err := e.prepareResident(ctx, r, input, passes); err != nil {
+	if err := s.prepareResident(ctx, r, input, passes); err != nil {
 		return nil, nil, err
 	}
 	times := make([]time.Duration, submits)
 	for i := range times {
 		start := time.Now()
-		if err := e.submit(ctx, r.cmd); err != nil {
+		if err := s.submit(ctx, nil, r.cmds...); err != nil {
 			return nil, nil, err
 		}
-		if err := e.wait(context.WithoutCancel(ctx)); err != nil { // the commands are freed next
+		if err := s.wait(context.WithoutCancel(ctx)); err != nil { // the commands are freed next
 			_ = e.d.waitIdle()
 			return nil, nil, err
 		}
 		times[i] = time.Since(start)
 	}
 	out := make([]float32, n*e.output().Shape.NumElements())
-	if err := e.transfer(ctx, e.opsOut(n)); err != nil {
+	if err := s.transfer(ctx, s.opsOut(n)); err != nil {
 		return nil, nil, err
 	}
-	return times, out, e.getOutput(n, out)
+	return times, out, s.getOutput(n, false, out)
 }
 
 // prepareResident puts the input into a buffer of r's own and records the passes.
-func (e *Executor) prepareResident(ctx context.Context, r *recording, input []float32, passes int) (err error) {
-	if err := e.wait(ctx); err != nil {
+func (s *slot) prepareResident(ctx context.Context, r *recording, input []float32, passes int) (err error) {
+	if err := s.wait(ctx); err != nil {
 		return err
 	}
 	n := r.n
 	size := int64(0)
-	for _, i := range e.plan.InputTensors() {
+	for _, i := range s.plan.InputTensors() {
 		r.inputsAt[i] = size
-		size = alignUp(size+int64(n)*e.plan.Tensors[i].Stride, max(int64(e.d.info.Caps.StorageBufferAlignment), 256))
+		size = alignUp(size+int64(n)*s.plan.Tensors[i].Stride, max(int64(s.d.info.Caps.StorageBufferAlignment), 256))
 	}
-	if r.inputs, err = e.d.newBuffer(size, useDevice); err != nil {
+	if r.inputs, err = s.d.newBuffer(size, useDevice); err != nil {
 		return err
 	}
 	// By way of the arena, where inputs go anyway.
-	if err := e.putInput(input, n); err != nil {
+	if err := s.putInput(feed{values: input}, n); err != nil {
 		return err
 	}
-	ops := e.opsIn(n)
+	ops := append(s.opsIn(n, false), opBarrier(transferWrite, transferRead))
 	for i, at := range r.inputsAt {
-		t := &e.plan.Tensors[i]
-		ops = append(ops, opCopy(handleOf(e.arena.h), handleOf(r.inputs.h), e.guard+int64(n)*t.Offset, at, int64(n)*t.Stride))
+		t := &s.plan.Tensors[i]
+		ops = append(ops, opCopy(handleOf(s.arena.h), handleOf(r.inputs.h), s.guard+int64(n)*t.Offset, at, int64(n)*t.Stride))
 	}
 	ops = append(ops, opBarrier(transferRead.or(transferWrite), computeAccess)) // later submits are in its scope too
-	if err := e.transfer(ctx, ops); err != nil {
+	if err := s.transfer(ctx, ops); err != nil {
 		return err
 	}
-	sets, err := e.newSets(r)
+	sets, err := s.newSets(r)
 	if err != nil {
 		return err
 	}
-	pass, push := e.opsDispatches(n, sets, nil, nil)
+	pass, push := s.opsDispatches(r, sets, 1, nil)
 	ops = nil
 	for range passes {
 		ops = append(ops, opBarrier(computeWrite, computeAccess)) // the arena is that of the pass before
-		ops = append(ops, pass...)
+		ops = append(ops, pass[0]...)
 	}
-	r.cmd, err = e.newCommandBuffer(ops, push, false)
+	cmd, err := s.newCommandBuffer(s.pool, ops, push, false)
+	if err == nil {
+		r.cmds = []vk.CommandBuffer{cmd}
+	}
 	return err
 }

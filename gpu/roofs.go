@@ -115,11 +115,12 @@ func (d *Device) copyRoofs(ctx context.Context, r *Roofs) error {
 
 // bufferCopy measures vkCmdCopyBuffer between two tensors of a batch of n, in bytes per second.
 func (e *Executor) bufferCopy(ctx context.Context, from, to *netplan.Tensor, n int) (float64, error) {
-	if err := e.take(ctx); err != nil {
+	s, err := e.take(ctx)
+	if err != nil {
 		return 0, err
 	}
-	defer e.release()
-	if err := e.wait(ctx); err != nil {
+	defer e.release(s)
+	if err := s.wait(ctx); err != nil {
 		return 0, err
 	}
 	const count = roofTries + 1
@@ -128,7 +129,7 @@ func (e *Executor) bufferCopy(ctx context.Context, from, to *netplan.Tensor, n i
 		return 0, err
 	}
 	defer func() { vk.DestroyQueryPool(e.d.h, queries, nil) }()
-	arena, size := handleOf(e.arena.h), int64(n)*from.Stride
+	arena, size := handleOf(s.arena.h), int64(n)*from.Stride
 	both := transferRead.or(transferWrite)
 	ops := []shimOp{opResetQueries(handleOf(queries), 0, count), opBarrier(computeWrite, both), opTimestamp(handleOf(queries), 0)}
 	for i := range roofTries {
@@ -136,14 +137,14 @@ func (e *Executor) bufferCopy(ctx context.Context, from, to *netplan.Tensor, n i
 			opBarrier(transferWrite, both), opTimestamp(handleOf(queries), i+1))
 		from, to = to, from
 	}
-	cmd, err := e.newCommandBuffer(ops, nil, false)
+	cmd, err := s.newCommandBuffer(s.pool, ops, nil, false)
 	if err != nil {
 		return 0, err
 	}
-	defer vk.FreeCommandBuffers(e.d.h, e.pool, 1, []vk.CommandBuffer{cmd})
+	defer vk.FreeCommandBuffers(e.d.h, s.pool, 1, []vk.CommandBuffer{cmd})
 	best := 0.0
 	for range 2 {
-		ticks, err := e.timed(ctx, cmd, queries, count)
+		ticks, err := s.timed(ctx, cmd, queries, count)
 		if err != nil {
 			return 0, err
 		}

@@ -18,26 +18,23 @@ const waitSlice = 5 * time.Millisecond
 // Run computes the logits of n images: input is n·C·H·W floats (NCHW, normalised), the result n·classes.
 // Of a fragment, which has several inputs or a map for its result, an image is the values of all inputs,
 // one after the other (netplan.Plan.InputElements), and the result is n·C·H·W of its output, NCHW.
-// Batches larger than MaxBatch run in several submits. If ctx ends while the device works, Run returns
-// its error at once and the next call waits for the device. Errors wrap ErrDeviceLost, ErrOutOfMemory,
-// ErrClosed or ErrCorrupt where one of them is the cause.
+// Batches larger than MaxBatch run in several submits, of which one computes while the host prepares another.
+// If ctx ends while the device works, Run returns its error at once and later calls wait for the device.
+// Errors wrap ErrDeviceLost, ErrOutOfMemory, ErrClosed or ErrCorrupt where one of them is the cause.
 func (e *Executor) Run(ctx context.Context, input []float32, n int) ([]float32, error) {
 	if err := e.checkInput(input, n); err != nil {
 		return nil, err
 	}
-	if err := e.take(ctx); err != nil {
+	return e.run(ctx, feed{values: input}, n)
+}
+
+// RunPictures is Run for n pictures of H·W·3 bytes, RGB, which the plan's first kernel normalises. The plan must
+// have been made for them (netplan.Options.Pictures).
+func (e *Executor) RunPictures(ctx context.Context, pictures []uint8, n int) ([]float32, error) {
+	if err := e.checkPictures(pictures, n); err != nil {
 		return nil, err
 	}
-	defer e.release()
-	per, results := e.values, e.output().Shape.NumElements()
-	out := make([]float32, n*results)
-	for first := 0; first < n; first += e.batch {
-		k := min(e.batch, n-first)
-		if err := e.runBatch(ctx, input[first*per:(first+k)*per], k, out[first*results:]); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return e.run(ctx, feed{pictures: pictures}, n)
 }
 
 func (e *Executor) checkInput(input []float32, n int) error {
@@ -48,49 +45,169 @@ func (e *Executor) checkInput(input []float32, n int) error {
 	return nil
 }
 
-// runBatch runs one submit; the caller has the turn.
-func (e *Executor) runBatch(ctx context.Context, input []float32, n int, out []float32) error {
-	if err := e.wait(ctx); err != nil { // a run whose caller gave up may still be at work
+func (e *Executor) checkPictures(pictures []uint8, n int) error {
+	if e.plan.Pictures == nil {
+		return planError(e.plan, "it takes no pictures; wanted one made with netplan.Options.Pictures")
+	}
+	if per := e.plan.Input.NumElements(); n < 1 || len(pictures) != n*per {
+		return fmt.Errorf("gpu: %s: pictures of %d bytes for a batch of %d; wanted at least one of %d bytes (%v)",
+			e.plan.Model, len(pictures), n, per, e.plan.Input)
+	}
+	return nil
+}
+
+// job is a part of a call's batch at work in a slot.
+type job struct {
+	s   *slot
+	r   *recording
+	out []float32 // where its results go
+}
+
+// run divides a batch into parts of at most MaxBatch and keeps as many of them at work as there are slots. Where
+// others wait it gives way after every part.
+func (e *Executor) run(ctx context.Context, in feed, n int) ([]float32, error) {
+	results := e.output().Shape.NumElements()
+	out := make([]float32, n*results)
+	var jobs []job // at work, the oldest first
+	finish := func() error {
+		j := jobs[0]
+		jobs = jobs[1:]
+		err := j.s.finish(ctx, j.r, j.out)
+		e.release(j.s)
 		return err
 	}
-	r, err := e.recordingFor(n)
+	defer func() {
+		for _, j := range jobs { // after an error; whoever has the slot next waits for the device
+			e.release(j.s)
+		}
+	}()
+	for first := 0; first < n; first += e.batch {
+		k := min(e.batch, n-first)
+		s, err := e.takeFor(ctx, len(jobs) > 0)
+		for ; err == nil && s == nil; s, err = e.takeFor(ctx, len(jobs) > 0) {
+			if err := finish(); err != nil {
+				return nil, err
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		r, err := s.start(ctx, in.part(e, first, k), k)
+		if err != nil {
+			e.release(s)
+			return nil, err
+		}
+		jobs = append(jobs, job{s, r, out[first*results:][:k*results]})
+	}
+	for len(jobs) > 0 {
+		if err := finish(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// takeFor is take for who has slots already: it then does not wait but returns nil, as two who wait for each
+// other's would wait for ever.
+func (e *Executor) takeFor(ctx context.Context, has bool) (*slot, error) {
+	if !has {
+		return e.take(ctx)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return e.takeAtOnce()
+}
+
+// start submits n images.
+func (s *slot) start(ctx context.Context, in feed, n int) (*recording, error) {
+	if err := s.wait(ctx); err != nil { // a run whose caller gave up may still be at work
+		return nil, err
+	}
+	r, err := s.recordingFor(n, in.isPictures())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.putInput(in, n); err != nil {
+		return nil, err
+	}
+	s.macs = int64(n) * s.plan.MACs
+	return r, s.submit(ctx, r.load, r.cmds...)
+}
+
+// finish waits for what start submitted and reads its results.
+func (s *slot) finish(ctx context.Context, r *recording, out []float32) error {
+	if err := s.wait(ctx); err != nil {
+		return err
+	}
+	return s.getOutput(r.n, r.pictures, out)
+}
+
+// runBatch runs one submit.
+func (s *slot) runBatch(ctx context.Context, in feed, n int, out []float32) error {
+	r, err := s.start(ctx, in, n)
 	if err != nil {
 		return err
 	}
-	if err := e.putInput(input, n); err != nil {
-		return err
-	}
-	if err := e.submit(ctx, r.cmd); err != nil {
-		return err
-	}
-	if err := e.wait(ctx); err != nil {
-		return err
-	}
-	return e.getOutput(n, out)
+	return s.finish(ctx, r, out)
 }
 
-// submit hands the commands to the queue; nothing is in flight.
-func (e *Executor) submit(ctx context.Context, cmd vk.CommandBuffer) error {
+// submit hands commands to the queue, those of load, unless nil, to the one for copies, before the others; nothing
+// is in flight. The fence is signalled when the last are done.
+func (s *slot) submit(ctx context.Context, load vk.CommandBuffer, cmds ...vk.CommandBuffer) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	d := e.d
-	if err := d.call("vkResetFences", func() vk.Result { return shimResetFence(d.dev, handleOf(e.fence)) }); err != nil {
+	d := s.d
+	if err := d.call("vkResetFences", func() vk.Result { return shimResetFence(d.dev, handleOf(s.fence)) }); err != nil {
 		return err
 	}
+	s.began = time.Now()
 	d.queue.Lock()
-	err := d.call("vkQueueSubmit", func() vk.Result { return shimSubmit(d.dev, handleOf(cmd), handleOf(e.fence)) })
+	submitted, err := s.submitAll(load, cmds)
 	d.queue.Unlock()
-	e.inFlight = err == nil
+	s.inFlight = err == nil
+	if submitted && err != nil { // no fence tells of it
+		_ = d.waitIdle()
+		if load != nil {
+			if e := s.newSemaphore(); e != nil {
+				return e
+			}
+		}
+	}
 	return err
 }
 
+// submitAll submits and reports whether anything was. d.queue is held.
+func (s *slot) submitAll(load vk.CommandBuffer, cmds []vk.CommandBuffer) (submitted bool, err error) {
+	d, wait := s.d, handle(0)
+	if load != nil {
+		err := d.call("vkQueueSubmit", func() vk.Result { return shimSubmit(d.dev, true, handleOf(load), 0, 0, s.loaded) })
+		if err != nil {
+			return false, err
+		}
+		submitted, wait = true, s.loaded
+	}
+	for i, cmd := range cmds {
+		fence := handle(0)
+		if i == len(cmds)-1 {
+			fence = handleOf(s.fence)
+		}
+		err := d.call("vkQueueSubmit", func() vk.Result { return shimSubmit(d.dev, false, handleOf(cmd), fence, wait, 0) })
+		if err != nil {
+			return submitted, err
+		}
+		submitted, wait = true, 0
+	}
+	return submitted, nil
+}
+
 // wait waits for what is in flight, or until ctx ends.
-func (e *Executor) wait(ctx context.Context) error {
-	for e.inFlight {
+func (s *slot) wait(ctx context.Context) error {
+	for s.inFlight {
 		var r vk.Result
-		err := e.d.call("vkWaitForFences", func() vk.Result {
-			r = shimWaitFence(e.d.dev, handleOf(e.fence), uint64(waitSlice))
+		err := s.d.call("vkWaitForFences", func() vk.Result {
+			r = shimWaitFence(s.d.dev, handleOf(s.fence), uint64(waitSlice))
 			return r
 		})
 		if err != nil {
@@ -102,73 +219,74 @@ func (e *Executor) wait(ctx context.Context) error {
 			}
 			continue
 		}
-		e.inFlight = false
+		s.inFlight = false
+		s.pace.note(s.macs, time.Since(s.began))
+		s.macs = 0
 	}
 	return nil
 }
 
 // transfer runs a few copies at once and waits for them.
-func (e *Executor) transfer(ctx context.Context, ops []shimOp) error {
-	if err := e.wait(ctx); err != nil {
+func (s *slot) transfer(ctx context.Context, ops []shimOp) error {
+	if err := s.wait(ctx); err != nil {
 		return err
 	}
-	cmd, err := e.newCommandBuffer(ops, nil, true)
+	cmd, err := s.newCommandBuffer(s.pool, ops, nil, true)
 	if err != nil {
 		return err
 	}
-	if err = e.submit(ctx, cmd); err == nil {
+	if err = s.submit(ctx, nil, cmd); err == nil {
 		// Waiting is not cut short: the command buffer is freed next. Copies take milliseconds.
-		err = e.wait(context.WithoutCancel(ctx))
+		err = s.wait(context.WithoutCancel(ctx))
 	}
 	if err != nil {
-		_ = e.d.waitIdle()
+		_ = s.d.waitIdle()
 	}
-	vk.FreeCommandBuffers(e.d.h, e.pool, 1, []vk.CommandBuffer{cmd})
+	vk.FreeCommandBuffers(s.d.h, s.pool, 1, []vk.CommandBuffer{cmd})
 	return err
 }
 
 // putInput writes the input where the device finds it: into the arena itself or the upload buffer.
-func (e *Executor) putInput(input []float32, n int) error {
-	b, size := e.upload, int64(n)*e.inputStride()
-	if e.direct {
-		b = e.arena
-		bytes := int64(n) * e.plan.ArenaBytes
-		if e.opts.Poison {
-			fillWords(b.mapped[e.guard:e.guard+bytes], poisonWord)
+func (s *slot) putInput(in feed, n int) error {
+	b, size := s.upload, int64(n)*s.inputStride(in.isPictures())
+	if s.direct {
+		b = s.arena
+		bytes := int64(n) * s.plan.ArenaBytes
+		if s.opts.Poison {
+			fillWords(b.mapped[s.guard:s.guard+bytes], poisonWord)
 		}
-		e.putGuards(b, bytes)
+		s.putGuards(b, bytes)
 	} else {
-		e.putGuards(b, size)
-		e.putGuards(e.back, int64(n)*e.output().Stride)
-		if e.guard > 0 {
-			if err := e.back.flush(0, e.back.size); err != nil {
+		s.putGuards(b, size)
+		s.putGuards(s.back, int64(n)*s.output().Stride)
+		if s.guard > 0 {
+			if err := s.back.flush(0, s.back.size); err != nil {
 				return err
 			}
 		}
 	}
-	per, first, at := e.values, 0, e.guard
-	for _, t := range e.inputs {
-		if e.direct {
-			at = e.guard + int64(n)*t.Offset
+	first, at := 0, s.guard
+	for _, t := range s.inputTensors(in.isPictures()) {
+		if s.direct {
+			at = s.guard + int64(n)*t.Offset
 		}
-		elements := t.Shape.NumElements()
 		for i := range n {
-			pack(t, b.mapped[at+int64(i)*t.Stride:][:t.Stride], input[i*per+first:][:elements])
+			in.put(s.Executor, t, i, first, b.mapped[at+int64(i)*t.Stride:][:t.Stride])
 		}
-		if e.direct {
+		if s.direct {
 			if err := b.flush(at, int64(n)*t.Stride); err != nil {
 				return err
 			}
 		}
-		first, at = first+elements, at+int64(n)*t.Stride
+		first, at = first+t.Shape.NumElements(), at+int64(n)*t.Stride
 	}
-	if e.opts.Poison || e.guard > 0 {
+	if s.opts.Poison || s.guard > 0 {
 		return b.flush(0, b.size)
 	}
-	if e.direct {
+	if s.direct {
 		return nil
 	}
-	return b.flush(e.guard, size)
+	return b.flush(s.guard, size)
 }
 
 // pack stores one image's tensor, NCHW, in the tensor's layout and type; it is unpack's reverse. Padding
@@ -198,12 +316,12 @@ func packRows[T uint16 | float32](t *netplan.Tensor, dst []T, src []float32, sto
 }
 
 // putGuards writes the guard words before and after the bytes in the middle of a mapped buffer.
-func (e *Executor) putGuards(b *buffer, bytes int64) {
-	if e.guard == 0 {
+func (s *slot) putGuards(b *buffer, bytes int64) {
+	if s.guard == 0 {
 		return
 	}
-	fillWords(b.mapped[:e.guard], guardWord)
-	fillWords(b.mapped[e.guard+bytes:][:e.guard], guardWord)
+	fillWords(b.mapped[:s.guard], guardWord)
+	fillWords(b.mapped[s.guard+bytes:][:s.guard], guardWord)
 }
 
 func fillWords(b []byte, word uint32) {
@@ -214,17 +332,17 @@ func fillWords(b []byte, word uint32) {
 }
 
 // getOutput reads n rows of logits, stripped of their padding, after looking at the guards.
-func (e *Executor) getOutput(n int, out []float32) error {
-	t := e.output()
-	b, at := e.back, e.guard
-	if e.direct {
-		b, at = e.arena, e.guard+int64(n)*t.Offset
+func (s *slot) getOutput(n int, pictures bool, out []float32) error {
+	t := s.output()
+	b, at := s.back, s.guard
+	if s.direct {
+		b, at = s.arena, s.guard+int64(n)*t.Offset
 	}
-	if e.guard > 0 {
+	if s.guard > 0 {
 		if err := b.invalidate(0, b.size); err != nil {
 			return err
 		}
-		if err := e.checkGuards(n); err != nil {
+		if err := s.checkGuards(n, pictures); err != nil {
 			return err
 		}
 	} else if err := b.invalidate(at, int64(n)*t.Stride); err != nil {
@@ -242,28 +360,28 @@ func (e *Executor) getOutput(n int, out []float32) error {
 }
 
 // checkGuards looks at the guard words around arena, weights and staging after a run of n.
-func (e *Executor) checkGuards(n int) error {
-	g, arena := e.guard, int64(n)*e.plan.ArenaBytes
+func (s *slot) checkGuards(n int, pictures bool) error {
+	g, arena := s.guard, int64(n)*s.plan.ArenaBytes
 	type place struct {
 		name   string
 		b      *buffer
 		offset int64
 	}
-	places := []place{{"before the arena", e.arena, 0}, {"after the arena", e.arena, g + arena},
-		{"before the weights", e.weights, 0}, {"after the weights", e.weights, e.weights.size - g}}
-	if !e.direct {
-		out, in := int64(n)*e.output().Stride, int64(n)*e.inputStride()
+	places := []place{{"before the arena", s.arena, 0}, {"after the arena", s.arena, g + arena},
+		{"before the weights", s.weights, 0}, {"after the weights", s.weights, s.weights.size - g}}
+	if !s.direct {
+		out, in := int64(n)*s.output().Stride, int64(n)*s.inputStride(pictures)
 		for i := range places {
-			places[i].b, places[i].offset = e.back, 2*g+out+int64(i)*g
+			places[i].b, places[i].offset = s.back, 2*g+out+int64(i)*g
 		}
-		places = append(places, place{"before the input", e.upload, 0}, place{"after the input", e.upload, g + in},
-			place{"before the result", e.back, 0}, place{"after the result", e.back, g + out})
+		places = append(places, place{"before the input", s.upload, 0}, place{"after the input", s.upload, g + in},
+			place{"before the result", s.back, 0}, place{"after the result", s.back, g + out})
 	}
 	for _, p := range places {
 		for i := int64(0); i < g; i += 4 {
 			if w := binary.LittleEndian.Uint32(p.b.mapped[p.offset+i:]); w != guardWord {
 				return fmt.Errorf("gpu: %s: %w: the word %d bytes into the guard %s is %#08x; wanted %#08x; a kernel writes out of bounds",
-					e.plan.Model, ErrCorrupt, i, p.name, w, uint32(guardWord))
+					s.plan.Model, ErrCorrupt, i, p.name, w, uint32(guardWord))
 			}
 		}
 	}

@@ -82,8 +82,8 @@ func TestRecordedBatches(t *testing.T) {
 		if got, want := mustRun(t, e, x, n), testWant(testShape, x, n); !slices.Equal(got, want) {
 			t.Fatalf("batch %d: got %v, want %v", n, got, want)
 		}
-		if len(e.recorded) > 2 || e.recorded[len(e.recorded)-1].n != n {
-			t.Fatalf("after batch %d there are %d recordings, want at most 2 with the latest last", n, len(e.recorded))
+		if len(e.slots[0].recorded) > 2 || e.slots[0].recorded[len(e.slots[0].recorded)-1].n != n {
+			t.Fatalf("after batch %d there are %d recordings, want at most 2 with the latest last", n, len(e.slots[0].recorded))
 		}
 	}
 }
@@ -239,7 +239,7 @@ func TestCancelWhileWaiting(t *testing.T) {
 	x := testInput(testShape, 2, 1)
 	var whole time.Duration
 	for ; ; repeat *= 2 { // until a run is long enough to be interrupted
-		e = testExecutor(t, d, slowPlan(repeat), ExecutorOptions{})
+		e = testExecutor(t, d, slowPlan(repeat), ExecutorOptions{InFlight: 1})
 		mustRun(t, e, x, 2)
 		start := time.Now()
 		mustRun(t, e, x, 2)
@@ -256,7 +256,7 @@ func TestCancelWhileWaiting(t *testing.T) {
 	if took := time.Since(start); took > whole/2 {
 		t.Errorf("Run returned %v after a deadline of %v; a whole run takes %v", took, whole/10, whole)
 	}
-	if !e.inFlight {
+	if !e.slots[0].inFlight {
 		t.Errorf("the device should still be at work")
 	}
 	// The next call waits for the device, then runs as ever; so does Close.
@@ -270,14 +270,15 @@ func TestCancelWhileWaiting(t *testing.T) {
 }
 
 func TestCancelBeforeAndInTheQueue(t *testing.T) {
-	e := testExecutor(t, open(t, Options{}), testPlan(testShape), ExecutorOptions{})
+	e := testExecutor(t, open(t, Options{}), testPlan(testShape), ExecutorOptions{InFlight: 1})
 	x := testInput(testShape, 1, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := e.Run(ctx, x, 1); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
-	if err := e.take(t.Context()); err != nil { // hold the turn
+	s, err := e.take(t.Context()) // hold the only slot
+	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
@@ -285,14 +286,15 @@ func TestCancelBeforeAndInTheQueue(t *testing.T) {
 	if _, err := e.Run(ctx, x, 1); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want the deadline exceeded", err)
 	}
-	e.release()
+	e.release(s)
 	mustRun(t, e, x, 1)
 }
 
 // TestCallersTakeTurns: who came first runs first.
 func TestCallersTakeTurns(t *testing.T) {
-	e := testExecutor(t, open(t, Options{}), testPlan(testShape), ExecutorOptions{})
-	if err := e.take(t.Context()); err != nil {
+	e := testExecutor(t, open(t, Options{}), testPlan(testShape), ExecutorOptions{InFlight: 1})
+	held, err := e.take(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
 	const callers = 6
@@ -300,16 +302,17 @@ func TestCallersTakeTurns(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range callers {
 		wg.Go(func() {
-			if err := e.take(t.Context()); err != nil {
+			s, err := e.take(t.Context())
+			if err != nil {
 				t.Error(err)
 				return
 			}
 			order <- i
-			e.release()
+			e.release(s)
 		})
 		time.Sleep(20 * time.Millisecond) // until it waits
 	}
-	e.release()
+	e.release(held)
 	wg.Wait()
 	for i := range callers {
 		if got := <-order; got != i {

@@ -178,7 +178,7 @@ type probed struct {
 	portabilitySubset                                   bool
 	types                                               []memoryType
 	heaps                                               []memoryHeap
-	queueFamily                                         int
+	queueFamily, loadFamily                             int // loadFamily only copies; -1 where there is none
 	timestampBits                                       uint32
 	timestampNs                                         float64
 }
@@ -204,7 +204,7 @@ func newProbed(c *C.vkx_device_info) probed {
 		maxAllocation: uint64(c.max_allocation), maxBuffer: uint64(c.max_buffer),
 		subgroupSize: uint32(c.subgroup_size), subgroupBasic: c.subgroup_basic != 0, subgroupShuffle: c.subgroup_shuffle != 0,
 		float16: c.float16 != 0, storage16: c.storage16 != 0, portabilitySubset: c.portability_subset != 0,
-		queueFamily: int(c.queue_family), timestampBits: uint32(c.timestamp_bits), timestampNs: float64(c.timestamp_ns),
+		queueFamily: int(c.queue_family), loadFamily: int(c.load_family), timestampBits: uint32(c.timestamp_bits), timestampNs: float64(c.timestamp_ns),
 	}
 	for i := range 3 {
 		p.maxSize[i], p.maxCount[i] = uint32(c.max_size[i]), uint32(c.max_count[i])
@@ -225,7 +225,7 @@ func cu32(b bool) C.uint32_t { return C.uint32_t(cbool(b)) }
 
 func shimCreateDevice(i *shimInstance, physical handle, p *probed) (*shimDevice, vk.Result) {
 	wanted := C.vkx_wanted{
-		queue_family: C.uint32_t(p.queueFamily), float16: cu32(p.float16), storage16: cu32(p.storage16),
+		queue_family: C.uint32_t(p.queueFamily), load_family: C.int32_t(p.loadFamily), float16: cu32(p.float16), storage16: cu32(p.storage16),
 		portability_subset: cu32(p.portabilitySubset), api_version: C.uint32_t(p.apiVersion),
 	}
 	var out *shimDevice
@@ -291,8 +291,15 @@ func shimRecord(d *shimDevice, cmd handle, ops []shimOp, push []uint32) {
 	}
 }
 
-func shimSubmit(d *shimDevice, cmd, fence handle) vk.Result {
-	return vk.Result(C.vkx_submit(d, C.vkx_handle(cmd), C.vkx_handle(fence)))
+// shimSubmit submits to the queue for copies (load) or to the main one; fence, wait and signal may be 0.
+func shimSubmit(d *shimDevice, load bool, cmd, fence, wait, signal handle) vk.Result {
+	return vk.Result(C.vkx_submit(d, cbool(load), C.vkx_handle(cmd), C.vkx_handle(fence), C.vkx_handle(wait), C.vkx_handle(signal)))
+}
+
+// shimCreateBuffer makes a buffer that the queue families use at once, or, without any, one at a time.
+func shimCreateBuffer(d *shimDevice, size int64, usage uint32, families []uint32) (h handle, r vk.Result) {
+	r = vk.Result(C.vkx_create_buffer(d, C.uint64_t(size), C.uint32_t(usage), C.uint32_t(len(families)), words(families), cptr(&h)))
+	return h, r
 }
 
 func shimWaitFence(d *shimDevice, fence handle, timeoutNs uint64) vk.Result {

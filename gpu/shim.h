@@ -72,6 +72,7 @@ typedef struct {
 	uint64_t heap_size[VKX_MAX_HEAPS];
 	uint32_t heap_flags[VKX_MAX_HEAPS];
 	int32_t queue_family; // -1: none can compute
+	int32_t load_family;  // that copies and does nothing else; -1: none
 	uint32_t timestamp_bits;
 	float timestamp_ns;
 } vkx_device_info;
@@ -80,12 +81,15 @@ void vkx_probe(vkx_instance *inst, vkx_handle physical, vkx_device_info *out);
 
 // Devices. The vkx_device holds the function pointers of one VkDevice.
 typedef struct vkx_device vkx_device;
-typedef struct { uint32_t queue_family, float16, storage16, portability_subset, api_version; } vkx_wanted;
+typedef struct { int32_t load_family; uint32_t queue_family, float16, storage16, portability_subset, api_version; } vkx_wanted;
 int32_t vkx_create_device(vkx_instance *inst, vkx_handle physical, const vkx_wanted *wanted, vkx_device **out);
 vkx_handle vkx_device_handle(const vkx_device *dev);
 vkx_handle vkx_device_queue(const vkx_device *dev);
 void vkx_free_device(vkx_device *dev); // after vkDestroyDevice
 int32_t vkx_wait_idle(vkx_device *dev);
+
+// A buffer that the queue families use at once; count 0: by one at a time.
+int32_t vkx_create_buffer(vkx_device *dev, uint64_t size, uint32_t usage, uint32_t count, const uint32_t *families, vkx_handle *out);
 
 // Pipelines and descriptors; every binding is one storage buffer for the compute stage.
 int32_t vkx_create_set_layout(vkx_device *dev, uint32_t bindings, vkx_handle *out);
@@ -113,7 +117,8 @@ typedef struct {
 int32_t vkx_begin(vkx_device *dev, vkx_handle cmd, int32_t one_time);
 void vkx_record(vkx_device *dev, vkx_handle cmd, const vkx_op *ops, uint32_t count, const uint32_t *push);
 int32_t vkx_end(vkx_device *dev, vkx_handle cmd);
-int32_t vkx_submit(vkx_device *dev, vkx_handle cmd, vkx_handle fence);
+// To the queue for copies (load) or the main one; fence, wait and signal may be 0.
+int32_t vkx_submit(vkx_device *dev, int32_t load, vkx_handle cmd, vkx_handle fence, vkx_handle wait, vkx_handle signal);
 int32_t vkx_wait_fence(vkx_device *dev, vkx_handle fence, uint64_t timeout_ns);
 int32_t vkx_reset_fence(vkx_device *dev, vkx_handle fence);
 

@@ -94,7 +94,12 @@ static void probe_queues(vkx_instance *inst, void *pd, vkx_device_info *out) {
 	VkQueueFamilyProperties q[32];
 	uint32_t n = 32;
 	inst->GetPhysicalDeviceQueueFamilyProperties(pd, &n, q);
-	out->queue_family = -1;
+	out->queue_family = out->load_family = -1;
+	for (uint32_t i = 0; i < n; i++) // nothing but copies: queues for video copy too
+		if ((q[i].queueFlags & ~QUEUE_SPARSE) == QUEUE_TRANSFER && q[i].queueCount) {
+			out->load_family = (int32_t)i;
+			break;
+		}
 	for (uint32_t i = 0; i < n; i++) {
 		if (!(q[i].queueFlags & QUEUE_COMPUTE) || q[i].queueCount == 0)
 			continue;
@@ -135,6 +140,7 @@ void vkx_probe(vkx_instance *inst, vkx_handle physical, vkx_device_info *out) {
 static void load_device(vkx_instance *inst, vkx_device *dev) {
 #define LOAD(f) dev->f = (__typeof__(dev->f))(void *)inst->GetDeviceProcAddr(dev->handle, "vk" #f)
 	LOAD(GetDeviceQueue);
+	LOAD(CreateBuffer);
 	LOAD(DeviceWaitIdle);
 	LOAD(CreateDescriptorSetLayout);
 	LOAD(CreatePipelineLayout);
@@ -178,13 +184,15 @@ int32_t vkx_create_device(vkx_instance *inst, vkx_handle physical, const vkx_wan
 	if (wanted->portability_subset) // the specification demands it where it is there
 		extensions[n++] = "VK_KHR_portability_subset";
 	const float priority = 1;
-	VkDeviceQueueCreateInfo queue = {
-		.sType = ST_DEVICE_QUEUE_CREATE_INFO, .queueFamilyIndex = wanted->queue_family, .queueCount = 1, .pQueuePriorities = &priority};
+	VkDeviceQueueCreateInfo queues[] = {
+		{.sType = ST_DEVICE_QUEUE_CREATE_INFO, .queueFamilyIndex = wanted->queue_family, .queueCount = 1, .pQueuePriorities = &priority},
+		{.sType = ST_DEVICE_QUEUE_CREATE_INFO, .queueFamilyIndex = (uint32_t)wanted->load_family, .queueCount = 1, .pQueuePriorities = &priority},
+	};
 	VkDeviceCreateInfo info = {
 		.sType = ST_DEVICE_CREATE_INFO,
 		.pNext = next,
-		.queueCreateInfoCount = 1,
-		.pQueueCreateInfos = &queue,
+		.queueCreateInfoCount = wanted->load_family < 0 ? 1 : 2,
+		.pQueueCreateInfos = queues,
 		.enabledExtensionCount = n,
 		.ppEnabledExtensionNames = extensions,
 	};
@@ -198,6 +206,9 @@ int32_t vkx_create_device(vkx_instance *inst, vkx_handle physical, const vkx_wan
 	}
 	load_device(inst, dev);
 	dev->GetDeviceQueue(dev->handle, wanted->queue_family, 0, &dev->queue);
+	dev->load_queue = dev->queue;
+	if (wanted->load_family >= 0)
+		dev->GetDeviceQueue(dev->handle, (uint32_t)wanted->load_family, 0, &dev->load_queue);
 	*out = dev;
 	return r;
 }
@@ -206,6 +217,18 @@ vkx_handle vkx_device_handle(const vkx_device *dev) { return (vkx_handle)(uintpt
 vkx_handle vkx_device_queue(const vkx_device *dev) { return (vkx_handle)(uintptr_t)dev->queue; }
 void vkx_free_device(vkx_device *dev) { free(dev); }
 int32_t vkx_wait_idle(vkx_device *dev) { return dev->DeviceWaitIdle(dev->handle); }
+
+int32_t vkx_create_buffer(vkx_device *dev, uint64_t size, uint32_t usage, uint32_t count, const uint32_t *families, vkx_handle *out) {
+	VkBufferCreateInfo info = {
+		.sType = ST_BUFFER_CREATE_INFO,
+		.size = size,
+		.usage = usage,
+		.sharingMode = count ? SHARING_CONCURRENT : SHARING_EXCLUSIVE,
+		.queueFamilyIndexCount = count,
+		.pQueueFamilyIndices = families,
+	};
+	return dev->CreateBuffer(dev->handle, &info, NULL, out);
+}
 
 // Pipelines and descriptors -----------------------------------------------------------------------
 

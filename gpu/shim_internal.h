@@ -26,9 +26,10 @@ struct vkx_instance {
 };
 
 struct vkx_device {
-	void *handle, *queue;
+	void *handle, *queue, *load_queue; // load_queue is queue where there is none for copies
 	void (VKAPI *GetDeviceQueue)(void *, uint32_t, uint32_t, void **);
 	VkResult (VKAPI *DeviceWaitIdle)(void *);
+	VkResult (VKAPI *CreateBuffer)(void *, const VkBufferCreateInfo *, const void *, VkH *);
 	VkResult (VKAPI *CreateDescriptorSetLayout)(void *, const VkDescriptorSetLayoutCreateInfo *, const void *, VkH *);
 	VkResult (VKAPI *CreatePipelineLayout)(void *, const VkPipelineLayoutCreateInfo *, const void *, VkH *);
 	VkResult (VKAPI *CreateComputePipelines)(void *, VkH, uint32_t, const VkComputePipelineCreateInfo *, const void *, VkH *);

@@ -50,10 +50,21 @@ void vkx_record(vkx_device *dev, vkx_handle command_buffer, const vkx_op *ops, u
 
 int32_t vkx_end(vkx_device *dev, vkx_handle cmd) { return dev->EndCommandBuffer(ptr(cmd)); }
 
-int32_t vkx_submit(vkx_device *dev, vkx_handle cmd, vkx_handle fence) {
+int32_t vkx_submit(vkx_device *dev, int32_t load, vkx_handle cmd, vkx_handle fence, vkx_handle wait, vkx_handle signal) {
+	enum { STAGE_COMPUTE_SHADER_BIT = 0x800, STAGE_TRANSFER_BIT = 0x1000 };
 	void *c = ptr(cmd);
-	VkSubmitInfo info = {.sType = ST_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &c};
-	return dev->QueueSubmit(dev->queue, 1, &info, fence);
+	const VkFlags stages = STAGE_COMPUTE_SHADER_BIT | STAGE_TRANSFER_BIT;
+	VkSubmitInfo info = {
+		.sType = ST_SUBMIT_INFO,
+		.waitSemaphoreCount = wait != 0,
+		.pWaitSemaphores = &wait,
+		.pWaitDstStageMask = &stages,
+		.commandBufferCount = 1,
+		.pCommandBuffers = &c,
+		.signalSemaphoreCount = signal != 0,
+		.pSignalSemaphores = &signal,
+	};
+	return dev->QueueSubmit(load ? dev->load_queue : dev->queue, 1, &info, fence);
 }
 
 int32_t vkx_wait_fence(vkx_device *dev, vkx_handle fence, uint64_t timeout_ns) {

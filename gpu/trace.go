@@ -35,22 +35,34 @@ func (e *Executor) Trace(ctx context.Context, input []float32, n int) ([]TraceVa
 	if err := e.checkInput(input, n); err != nil {
 		return nil, err
 	}
+	return e.trace(ctx, feed{values: input}, n)
+}
+
+// TracePictures is Trace for pictures, as RunPictures takes them.
+func (e *Executor) TracePictures(ctx context.Context, pictures []uint8, n int) ([]TraceValue, error) {
+	if err := e.checkPictures(pictures, n); err != nil {
+		return nil, err
+	}
+	return e.trace(ctx, feed{pictures: pictures}, n)
+}
+
+func (e *Executor) trace(ctx context.Context, in feed, n int) ([]TraceValue, error) {
 	if err := e.checkApart(); err != nil {
 		return nil, err
 	}
-	if err := e.take(ctx); err != nil {
+	s, err := e.take(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer e.release()
-	values := e.traceValues()
-	per := e.values
+	defer e.release(s)
+	values := e.traceValues(in.isPictures())
 	results := make([]float32, e.batch*e.output().Shape.NumElements())
 	for first := 0; first < n; first += e.batch {
 		k := min(e.batch, n-first)
-		if err := e.runBatch(ctx, input[first*per:(first+k)*per], k, results); err != nil {
+		if err := s.runBatch(ctx, in.part(e, first, k), k, results); err != nil {
 			return nil, err
 		}
-		if err := e.traceBatch(ctx, k, values); err != nil {
+		if err := s.traceBatch(ctx, k, values); err != nil {
 			return nil, err
 		}
 	}
@@ -79,17 +91,17 @@ func (e *Executor) byOffset() []*netplan.Tensor {
 }
 
 // checkGaps looks for words that are no longer poison in the parts of the arena that belong to no tensor.
-func (e *Executor) checkGaps(ctx context.Context, staging *buffer, n int64) error {
+func (s *slot) checkGaps(ctx context.Context, staging *buffer, n int64) error {
 	from, before := int64(0), "at the arena's beginning"
-	for _, t := range append(e.byOffset(), &netplan.Tensor{Offset: e.plan.ArenaBytes}) {
-		gap, err := e.readArena(ctx, staging, from, n*t.Offset-from)
+	for _, t := range append(s.byOffset(), &netplan.Tensor{Offset: s.plan.ArenaBytes}) {
+		gap, err := s.readArena(ctx, staging, from, n*t.Offset-from)
 		if err != nil {
 			return err
 		}
 		for i, w := range viewOf[uint32](gap) {
 			if w != poisonWord {
 				return fmt.Errorf("gpu: %s: %w: the word %d bytes into the gap %s is %#08x (%v); wanted %#08x; a kernel writes out of bounds",
-					e.plan.Model, ErrCorrupt, 4*i, before, w, math.Float32frombits(w), uint32(poisonWord))
+					s.plan.Model, ErrCorrupt, 4*i, before, w, math.Float32frombits(w), uint32(poisonWord))
 			}
 		}
 		from, before = n*(t.Offset+t.Stride), "after tensor "+t.Name
@@ -97,12 +109,16 @@ func (e *Executor) checkGaps(ctx context.Context, staging *buffer, n int64) erro
 	return nil
 }
 
-func (e *Executor) traceValues() []TraceValue {
+func (e *Executor) traceValues(pictures bool) []TraceValue {
 	values := make([]TraceValue, len(e.plan.Tensors))
 	for i, t := range e.plan.Tensors {
 		values[i] = TraceValue{Name: t.Name, Yields: t.Yields, Shape: t.Shape, Layout: t.Layout, DType: t.DType}
 	}
-	for _, d := range e.plan.Dispatches {
+	for i := range e.plan.Dispatches {
+		d := &e.plan.Dispatches[i]
+		if i == 0 {
+			d = e.plan.First(pictures)
+		}
 		for _, b := range d.Bind {
 			if b.Tensor >= 0 && b.Write {
 				values[b.Tensor].Kernel = d.Kernel
@@ -113,28 +129,28 @@ func (e *Executor) traceValues() []TraceValue {
 }
 
 // traceBatch appends the tensors of the batch of n that just ran.
-func (e *Executor) traceBatch(ctx context.Context, n int, values []TraceValue) error {
+func (s *slot) traceBatch(ctx context.Context, n int, values []TraceValue) error {
 	var staging *buffer
-	if e.direct {
-		if err := e.arena.invalidate(0, e.arena.size); err != nil {
+	if s.direct {
+		if err := s.arena.invalidate(0, s.arena.size); err != nil {
 			return err
 		}
 	} else {
 		const slice = 64 << 20
 		var err error
-		if staging, err = e.d.newBuffer(min(int64(n)*e.plan.ArenaBytes, slice), useReadback); err != nil {
+		if staging, err = s.d.newBuffer(min(int64(n)*s.plan.ArenaBytes, slice), useReadback); err != nil {
 			return err
 		}
 		defer func() { staging.free() }()
 	}
-	if e.opts.Poison {
-		if err := e.checkGaps(ctx, staging, int64(n)); err != nil {
+	if s.opts.Poison {
+		if err := s.checkGaps(ctx, staging, int64(n)); err != nil {
 			return err
 		}
 	}
 	for i := range values {
-		t := &e.plan.Tensors[i]
-		stored, err := e.readArena(ctx, staging, int64(n)*t.Offset, int64(n)*t.Stride)
+		t := &s.plan.Tensors[i]
+		stored, err := s.readArena(ctx, staging, int64(n)*t.Offset, int64(n)*t.Stride)
 		if err != nil {
 			return err
 		}
@@ -150,15 +166,15 @@ func (e *Executor) traceBatch(ctx context.Context, n int, values []TraceValue) e
 
 // readArena returns bytes of the arena: a view in direct mode, otherwise a copy by way of staging. Both are
 // aligned to words.
-func (e *Executor) readArena(ctx context.Context, staging *buffer, offset, size int64) ([]byte, error) {
+func (s *slot) readArena(ctx context.Context, staging *buffer, offset, size int64) ([]byte, error) {
 	if staging == nil {
-		return e.arena.mapped[e.guard+offset:][:size], nil
+		return s.arena.mapped[s.guard+offset:][:size], nil
 	}
 	out := make([]byte, size)
 	for at := int64(0); at < size; at += staging.size {
 		n := min(staging.size, size-at)
-		err := e.transfer(ctx, []shimOp{
-			opCopy(handleOf(e.arena.h), handleOf(staging.h), e.guard+offset+at, 0, n),
+		err := s.transfer(ctx, []shimOp{
+			opCopy(handleOf(s.arena.h), handleOf(staging.h), s.guard+offset+at, 0, n),
 			opBarrier(transferWrite, hostRead),
 		})
 		if err != nil {
@@ -175,13 +191,16 @@ func (e *Executor) readArena(ctx context.Context, staging *buffer, offset, size 
 // unpack converts n images of a stored tensor to NCHW without padding, and counts the padding lanes that
 // are not zero.
 func unpack(t *netplan.Tensor, stored []byte, n int) (data []float32, notZero int) {
-	if t.DType == netplan.Float16 {
+	switch t.DType {
+	case netplan.Float16:
 		return unpackRows(t, viewOf[uint16](stored), n, float16.ToFloat32)
+	case netplan.Uint8:
+		return unpackRows(t, stored, n, func(v uint8) float32 { return float32(v) })
 	}
 	return unpackRows(t, viewOf[float32](stored), n, func(v float32) float32 { return v })
 }
 
-func unpackRows[T uint16 | float32](t *netplan.Tensor, stored []T, n int, value func(T) float32) (data []float32, notZero int) {
+func unpackRows[T uint8 | uint16 | float32](t *netplan.Tensor, stored []T, n int, value func(T) float32) (data []float32, notZero int) {
 	s := t.Shape
 	data = make([]float32, n*s.NumElements())
 	stride, pixels, padded := int(t.Stride/t.DType.Size()), s.H*s.W, t.PaddedC()

@@ -40,6 +40,7 @@ enum {
 	ST_DEVICE_CREATE_INFO = 3,
 	ST_SUBMIT_INFO = 4,
 	ST_MAPPED_MEMORY_RANGE = 6,
+	ST_BUFFER_CREATE_INFO = 12,
 	ST_PIPELINE_SHADER_STAGE_CREATE_INFO = 18,
 	ST_COMPUTE_PIPELINE_CREATE_INFO = 29,
 	ST_PIPELINE_LAYOUT_CREATE_INFO = 30,
@@ -167,7 +168,7 @@ typedef struct {
 typedef struct { uint32_t sType; void *pNext; VkBool32 shaderFloat16, shaderInt8; } VkPhysicalDeviceShaderFloat16Int8Features;
 
 typedef struct { VkFlags queueFlags; uint32_t queueCount, timestampValidBits, granularity[3]; } VkQueueFamilyProperties;
-enum { QUEUE_GRAPHICS = 1, QUEUE_COMPUTE = 2 };
+enum { QUEUE_GRAPHICS = 1, QUEUE_COMPUTE = 2, QUEUE_TRANSFER = 4, QUEUE_SPARSE = 8 };
 
 typedef struct { VkFlags propertyFlags; uint32_t heapIndex; } VkMemoryType;
 typedef struct { VkDeviceSize size; VkFlags flags; } VkMemoryHeap;
@@ -187,6 +188,14 @@ typedef struct {
 	uint32_t enabledExtensionCount; const char *const *ppEnabledExtensionNames;
 	const void *pEnabledFeatures;
 } VkDeviceCreateInfo;
+
+// Buffers (chapter "Resource Creation") -----------------------------------------------------------
+
+typedef struct {
+	uint32_t sType; const void *pNext; VkFlags flags;
+	VkDeviceSize size; VkFlags usage; uint32_t sharingMode, queueFamilyIndexCount; const uint32_t *pQueueFamilyIndices;
+} VkBufferCreateInfo;
+enum { SHARING_EXCLUSIVE = 0, SHARING_CONCURRENT = 1 };
 
 // Descriptors and pipelines (chapters "Resource Descriptors", "Pipelines") -------------------------
 

@@ -2,6 +2,8 @@ package netplan
 
 import (
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/vkinfer/vkinfer/netplan/graph"
 )
@@ -47,14 +49,38 @@ func (l *lowering) convStem(n *graph.Node, op *graph.Conv, in *graph.Node) error
 	l.tensorOf[n.ID] = out
 	c := pad8(n.Shape.C)
 	py, px := graph.SamePad(in.Shape.H, op.Kernel(), op.Stride), graph.SamePad(in.Shape.W, op.Kernel(), op.Stride)
-	return l.dispatch(n, Dispatch{
+	d := Dispatch{
 		Kernel: l.kernel("conv_stem"),
 		Spec:   []uint32{lanes, 1, 1, uint32(op.Kernel()), uint32(op.Stride), actCode(op.Act)},
 		Push: []uint32{0, uint32(in.Shape.H), uint32(in.Shape.W), uint32(n.Shape.H), uint32(n.Shape.W),
 			uint32(py.Before), uint32(px.Before), uint32(c / 4)},
 		Bind:   []Binding{l.input(n, 0), l.packConv(op), l.packVector(op.Bias), {Tensor: out}},
 		Groups: [3]Groups{fixed(ceilDiv(n.Shape.H*ceilDiv(n.Shape.W, strip), lanes)), fixed(c / 8), perImage},
-	})
+	}
+	if err := l.dispatch(n, d); err != nil || l.normalization == nil {
+		return err
+	}
+	return l.pictureStem(n, in, d)
+}
+
+// pictureStem makes, from the stem's dispatch d, the one that reads pictures.
+func (l *lowering) pictureStem(n, in *graph.Node, d Dispatch) error {
+	t := l.addTensor(Tensor{Name: "pictures", Shape: in.Shape, Layout: HWC, DType: Uint8})
+	d.Kernel = l.kernel("conv_stem_pictures")
+	d.Push = append(slices.Clone(d.Push), uint32(l.plan.Tensors[t].Stride/4))
+	for _, v := range append(l.normalization.Scale[:], l.normalization.Offset[:]...) {
+		d.Push = append(d.Push, math.Float32bits(v))
+	}
+	d.Bind, d.Bytes = slices.Clone(d.Bind), 0
+	d.Bind[0] = Binding{Tensor: t}
+	d, err := l.complete(n, d)
+	if err != nil {
+		return err
+	}
+	// Each byte once, instead of an element of the precision.
+	d.Least += int64(in.Shape.NumElements()) * (Uint8.Size() - l.stored.Size())
+	l.plan.Pictures = &Pictures{Tensor: t, Dispatch: d}
+	return nil
 }
 
 // rowsPerLane is ROWS in shaders/conv1x1_tile.glsl.

@@ -19,14 +19,16 @@ func TestLeastBytes(t *testing.T) {
 		if over := p.OverLeast(); over <= 0 || over > 0.05 {
 			t.Errorf("%s: %.2f %% over the least, want more than 0 and at most 5", name, 100*over)
 		}
-		amp, err := Lower(g, MinimalCaps(), Options{Precision: PrecisionAMP})
+		amp, err := Lower(g, MinimalCaps(), Options{Precision: PrecisionAMP, Pictures: &Normalization{}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The least counts an input of 16 bits; what Run takes is float32.
-		amp.Bytes -= 2 * int64(amp.Input.NumElements())
-		if over := amp.OverLeast(); 2*amp.Least != p.Least || over <= 0 || over > 0.05 {
-			t.Errorf("%s: amp: at least %d bytes, in float32 %d, and %.2f %% over the least; want half, and more than 0 and at most 5", name, amp.Least, p.Least, 100*over)
+		bytes, least := amp.PictureBytes()
+		if over := float64(bytes)/float64(least) - 1; 2*amp.Least != p.Least || over <= 0 || over > 0.05 {
+			t.Errorf("%s: amp: at least %d bytes, in float32 %d, and from pictures %.2f %% over the least; want half, and more than 0 and at most 5", name, amp.Least, p.Least, 100*over)
+		}
+		if float64(bytes) > 1.05e6*want {
+			t.Errorf("%s: amp moves %d bytes for a picture, want at most 5 %% above %.1f MB", name, bytes, want)
 		}
 		var sum int64
 		for i, d := range p.Dispatches {

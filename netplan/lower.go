@@ -24,12 +24,18 @@ type Options struct {
 	// Packed lets the kernels of amp pack 16-bit floats into words themselves, as on devices without
 	// storage of 16 bits (Caps.Storage16), even where there is such.
 	Packed bool
+	// Pictures gives the plan a second input, for 8-bit pictures, which its first kernel turns into values
+	// (Plan.Pictures). nil is none.
+	Pictures *Normalization
 	// KeepAll gives every tensor its own place in the arena, so that all can be read after a run.
 	KeepAll bool
 	// Guard keeps at least so many bytes per image free before and after every tensor. With KeepAll nothing
 	// may ever write there, which gpu's Trace checks.
 	Guard int64
 }
+
+// Normalization turns the bytes of a picture into the network's input: byte·Scale + Offset for red, green, blue.
+type Normalization struct{ Scale, Offset [3]float32 }
 
 // Lower turns a fused graph into a plan for a device. Errors name the node that has no kernel, or the
 // limit of the device that the network exceeds even for one image.
@@ -44,6 +50,7 @@ func Lower(g *graph.Graph, caps Caps, opts Options) (*Plan, error) {
 	if err := l.setPrecision(opts); err != nil {
 		return nil, err
 	}
+	l.normalization = opts.Pictures
 	if err := l.checkLimits(); err != nil {
 		return nil, err
 	}
@@ -54,6 +61,9 @@ func Lower(g *graph.Graph, caps Caps, opts Options) (*Plan, error) {
 	}
 	p := l.plan
 	p.InputTensor, p.OutputTensor = l.tensorOf[g.Input], l.tensorOf[g.Output]
+	if opts.Pictures != nil && p.Pictures == nil {
+		return nil, fmt.Errorf("netplan: %s: its first node reads no picture, want a convolution of three planes", g.Model)
+	}
 	for _, id := range g.Inputs()[1:] {
 		p.Feeds = append(p.Feeds, l.tensorOf[id])
 	}
@@ -77,8 +87,9 @@ type lowering struct {
 	plan     *Plan
 	tensorOf map[graph.ID]int
 	// kernelType ends the names of kernels (shaders/types.glsl), stored is the type of maps.
-	kernelType string
-	stored     DType
+	kernelType    string
+	stored        DType
+	normalization *Normalization
 	// sums holds, for a depthwise node whose squeeze-and-excitation wants them, its tile sums.
 	sums map[graph.ID]int
 }
@@ -177,14 +188,24 @@ func (l *lowering) input(n *graph.Node, i int) Binding {
 	return Binding{Tensor: l.tensorOf[n.Inputs[i]]}
 }
 
-// dispatch appends d after comparing it with what its kernel declares.
+// dispatch appends d to the plan.
 func (l *lowering) dispatch(n *graph.Node, d Dispatch) error {
+	d, err := l.complete(n, d)
+	if err != nil {
+		return err
+	}
+	l.plan.Dispatches = append(l.plan.Dispatches, d)
+	return nil
+}
+
+// complete returns d with its figures after comparing it with what its kernel declares.
+func (l *lowering) complete(n *graph.Node, d Dispatch) (Dispatch, error) {
 	k, ok := shaders.Lookup(d.Kernel)
 	if !ok {
-		return fmt.Errorf("kernel %s is not compiled in", d.Kernel)
+		return d, fmt.Errorf("kernel %s is not compiled in", d.Kernel)
 	}
 	if len(d.Bind) != len(k.Bindings) || 4*len(d.Push) != k.PushBytes || len(d.Spec) != len(k.Spec) {
-		return fmt.Errorf("kernel %s takes %d bindings, %d bytes of push constants and %d specialization constants; the planner gives %d, %d and %d",
+		return d, fmt.Errorf("kernel %s takes %d bindings, %d bytes of push constants and %d specialization constants; the planner gives %d, %d and %d",
 			d.Kernel, len(k.Bindings), k.PushBytes, len(k.Spec), len(d.Bind), 4*len(d.Push), len(d.Spec))
 	}
 	seen := map[int]bool{}
@@ -198,8 +219,7 @@ func (l *lowering) dispatch(n *graph.Node, d Dispatch) error {
 	d.Node = n.Name
 	d.MACs = l.g.MACs(n)
 	d.Least = leastBytes(l.g, n, l.stored.Size())
-	l.plan.Dispatches = append(l.plan.Dispatches, d)
-	return nil
+	return d, nil
 }
 
 // loops refuses a kernel whose invocations would loop more often than the device can. iterations are those

@@ -52,7 +52,7 @@ func TestGoldenPlans(t *testing.T) {
 		h, w  int
 		opts  netplan.Options
 	}{{model: "efficientnet_b1_pruned", h: 240, w: 240}, {model: "efficientnet_b2_pruned", h: 260, w: 260}, {model: "efficientnet_b3_pruned", h: 300, w: 300},
-		{model: "efficientnet_b1_pruned", h: 97, w: 161}, {model: "efficientnet_b1_pruned", h: 240, w: 240, opts: netplan.Options{Precision: netplan.PrecisionAMP}}}
+		{model: "efficientnet_b1_pruned", h: 97, w: 161}, {model: "efficientnet_b1_pruned", h: 240, w: 240, opts: netplan.Options{Precision: netplan.PrecisionAMP, Pictures: &netplan.Normalization{Scale: [3]float32{2, 3, 4}, Offset: [3]float32{-1, -2, -3}}}}}
 	for _, c := range cases {
 		s, err := models.Lookup(c.model)
 		if err != nil {
@@ -105,7 +105,8 @@ func drawPlan(t *rapid.T) *netplan.Plan {
 		t.Fatal(err)
 	}
 	p, err := netplan.Lower(g, netplan.MinimalCaps(), netplan.Options{KeepAll: rapid.Bool().Draw(t, "keepAll"),
-		Precision: rapid.SampledFrom([]string{"", netplan.PrecisionAMP}).Draw(t, "precision")})
+		Precision: rapid.SampledFrom([]string{"", netplan.PrecisionAMP}).Draw(t, "precision"),
+		Pictures:  rapid.SampledFrom([]*netplan.Normalization{nil, {}}).Draw(t, "pictures")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,6 +26,9 @@ func setLifetimes(p *Plan) {
 	for _, i := range p.InputTensors() {
 		p.Tensors[i].First = -1
 	}
+	if p.Pictures != nil {
+		p.Tensors[p.Pictures.Tensor].First, p.Tensors[p.Pictures.Tensor].Last = -1, 0
+	}
 	p.Tensors[p.OutputTensor].Last = len(p.Dispatches)
 }
 

@@ -1,6 +1,8 @@
 package netplan
 
 import (
+	"iter"
+
 	"github.com/vkinfer/vkinfer/netplan/graph"
 )
 
@@ -21,11 +23,46 @@ type Plan struct {
 	InputTensor  int   // index into Tensors
 	Feeds        []int // tensors of the further inputs of a fragment; none for a network
 	OutputTensor int
-	MaxBatch     int // the largest batch the device's limits allow in one submit
+	Pictures     *Pictures // nil unless Options.Pictures asked for it
+	MaxBatch     int       // the largest batch the device's limits allow in one submit
 
 	MACs  int64 // multiply-adds per image
 	Bytes int64 // bytes moved per image by all dispatches, weights not counted
 	Least int64 // bytes that these dispatches must move per image: the sum of theirs
+}
+
+// Pictures is another way into a plan: 8-bit pictures instead of the float32 input.
+type Pictures struct {
+	Tensor   int      // of layout HWC, in the place of InputTensor
+	Dispatch Dispatch // in the place of the first one
+}
+
+// First returns the plan's first dispatch: of pictures, where these are its input.
+func (p *Plan) First(pictures bool) *Dispatch {
+	if pictures {
+		return &p.Pictures.Dispatch
+	}
+	return &p.Dispatches[0]
+}
+
+// All returns every dispatch of the plan, that of Pictures last.
+func (p *Plan) All() iter.Seq[*Dispatch] {
+	return func(yield func(*Dispatch) bool) {
+		for i := range p.Dispatches {
+			if !yield(&p.Dispatches[i]) {
+				return
+			}
+		}
+		if p.Pictures != nil {
+			yield(&p.Pictures.Dispatch)
+		}
+	}
+}
+
+// PictureBytes returns Bytes and Least of a run of pictures.
+func (p *Plan) PictureBytes() (bytes, least int64) {
+	d, alt := &p.Dispatches[0], &p.Pictures.Dispatch
+	return p.Bytes - d.Bytes + alt.Bytes, p.Least - d.Least + alt.Least
 }
 
 // OverLeast is by what part Bytes exceeds Least: 0.03 is three per cent. It is 0 where nothing must be moved.
@@ -59,10 +96,11 @@ const (
 	NCHW                 // planes, unpadded: what callers hand in
 	Vector               // channels padded to 8: gates, pooled vectors, logits
 	Tiles                // partial sums: tile, channels padded to 8
+	HWC                  // rows, columns, channels, unpadded: pictures
 )
 
 // String returns the layout's name in plan texts.
-func (l Layout) String() string { return [...]string{"nhwc8", "nchw", "vector", "tiles"}[l] }
+func (l Layout) String() string { return [...]string{"nhwc8", "nchw", "vector", "tiles", "hwc"}[l] }
 
 // DType is what a tensor's elements are in memory. Kernels compute in float32 whatever it is.
 type DType uint8
@@ -71,13 +109,14 @@ type DType uint8
 const (
 	Float32 DType = iota
 	Float16       // maps of precision amp
+	Uint8         // pictures
 )
 
 // Size returns the bytes of an element.
-func (d DType) Size() int64 { return [...]int64{4, 2}[d] }
+func (d DType) Size() int64 { return [...]int64{4, 2, 1}[d] }
 
 // String returns the type's name in plan texts.
-func (d DType) String() string { return [...]string{"float32", "float16"}[d] }
+func (d DType) String() string { return [...]string{"float32", "float16", "uint8"}[d] }
 
 // Tensor is a value that is materialised in the arena.
 type Tensor struct {
@@ -95,15 +134,15 @@ type Tensor struct {
 
 // PaddedC returns the number of channels stored, padding included.
 func (t *Tensor) PaddedC() int {
-	if t.Layout == NCHW {
+	if t.Layout == NCHW || t.Layout == HWC {
 		return t.Shape.C
 	}
 	return pad8(t.Shape.C)
 }
 
-// ImageBytes returns what one image takes, padding included.
+// ImageBytes returns what one image takes, padding included: whole words.
 func (t *Tensor) ImageBytes() int64 {
-	return int64(t.PaddedC()) * int64(t.Shape.H) * int64(t.Shape.W) * t.DType.Size()
+	return alignUp(int64(t.PaddedC())*int64(t.Shape.H)*int64(t.Shape.W)*t.DType.Size(), 4)
 }
 
 // Binding is what a kernel sees at one storage-buffer binding: a tensor, or a range of the weights.

@@ -32,27 +32,18 @@ func (p *Plan) WriteText(w io.Writer) error {
 	fmt.Fprintf(w, "plan %s %s input %v classes %d\n", p.Model, p.Precision, p.Input, p.Classes)
 	fmt.Fprintf(w, "dispatches %d, per image: %d multiply-adds, %d bytes moved, %d arena bytes\n", len(p.Dispatches), p.MACs, p.Bytes, p.ArenaBytes)
 	fmt.Fprintf(w, "every map once and without padding: %d bytes; the plan moves %.1f %% over the least\n", p.Least, 100*p.OverLeast())
+	if p.Pictures != nil {
+		bytes, least := p.PictureBytes()
+		fmt.Fprintf(w, "from 8-bit pictures: %d bytes moved, %.1f %% over the least\n", bytes, 100*(float64(bytes)/float64(least)-1))
+	}
 	fmt.Fprintf(w, "weights %d bytes, hash %016x; largest batch %d\n\n", len(p.Weights), h.Sum64(), p.MaxBatch)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "#\tnode\tkernel\tspec\tpush\tgroups\tbarrier\tbind\tmultiply-adds\tbytes\tleast")
-	for i, d := range p.Dispatches {
-		bind := make([]string, len(d.Bind))
-		for j, b := range d.Bind {
-			switch {
-			case b.Tensor < 0:
-				bind[j] = fmt.Sprintf("w+%d:%d", b.Offset, b.Size)
-			case b.Write:
-				bind[j] = fmt.Sprintf(">t%d", b.Tensor)
-			default:
-				bind[j] = fmt.Sprintf("t%d", b.Tensor)
-			}
-		}
-		barrier := "-"
-		if d.Barrier {
-			barrier = "yes"
-		}
-		fmt.Fprintf(tw, "%d\t%s\t%s\t%s\tn,%s\t%v,%v,%v\t%s\t%s\t%d\t%d\t%d\n", i, d.Node, d.Kernel, words(d.Spec), words(d.Push[1:]),
-			d.Groups[0], d.Groups[1], d.Groups[2], barrier, strings.Join(bind, " "), d.MACs, d.Bytes, d.Least)
+	if p.Pictures != nil {
+		writeDispatch(tw, "0'", &p.Pictures.Dispatch)
+	}
+	for i := range p.Dispatches {
+		writeDispatch(tw, fmt.Sprint(i), &p.Dispatches[i])
 	}
 	if err := tw.Flush(); err != nil {
 		return err
@@ -69,6 +60,27 @@ func (p *Plan) WriteText(w io.Writer) error {
 	return tw.Flush()
 }
 
+// writeDispatch prints a line; that of the dispatch which reads pictures is numbered 0'.
+func writeDispatch(w io.Writer, name string, d *Dispatch) {
+	bind := make([]string, len(d.Bind))
+	for j, b := range d.Bind {
+		switch {
+		case b.Tensor < 0:
+			bind[j] = fmt.Sprintf("w+%d:%d", b.Offset, b.Size)
+		case b.Write:
+			bind[j] = fmt.Sprintf(">t%d", b.Tensor)
+		default:
+			bind[j] = fmt.Sprintf("t%d", b.Tensor)
+		}
+	}
+	barrier := "-"
+	if d.Barrier {
+		barrier = "yes"
+	}
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s\tn,%s\t%v,%v,%v\t%s\t%s\t%d\t%d\t%d\n", name, d.Node, d.Kernel, words(d.Spec), words(d.Push[1:]),
+		d.Groups[0], d.Groups[1], d.Groups[2], barrier, strings.Join(bind, " "), d.MACs, d.Bytes, d.Least)
+}
+
 func words(v []uint32) string { return strings.Trim(strings.ReplaceAll(fmt.Sprint(v), " ", ","), "[]") }
 
 // planJSON is the plan's form for programs.
@@ -79,9 +91,10 @@ type planJSON struct {
 	Classes       int            `json:"classes"`
 	MACsPerImage  int64          `json:"macs_per_image"`
 	BytesPerImage int64          `json:"bytes_per_image"`
-	LeastBytes    int64          `json:"least_bytes_per_image"` // every map once, without padding
-	OverLeast     float64        `json:"over_least"`            // bytes_per_image / least_bytes_per_image - 1
-	ArenaBytes    int64          `json:"arena_bytes"`           // per image
+	PictureBytes  int64          `json:"bytes_per_image_from_pictures,omitempty"` // with 8-bit pictures for input
+	LeastBytes    int64          `json:"least_bytes_per_image"`                   // every map once, without padding
+	OverLeast     float64        `json:"over_least"`                              // bytes_per_image / least_bytes_per_image - 1
+	ArenaBytes    int64          `json:"arena_bytes"`                             // per image
 	WeightsBytes  int            `json:"weights_bytes"`
 	MaxBatch      int            `json:"max_batch"`
 	Dispatches    int            `json:"dispatches"`
@@ -105,6 +118,9 @@ func (p *Plan) WriteJSON(w io.Writer) error {
 	out := planJSON{Model: p.Model, Precision: p.Precision, Input: [3]int{p.Input.C, p.Input.H, p.Input.W}, Classes: p.Classes,
 		MACsPerImage: p.MACs, BytesPerImage: p.Bytes, LeastBytes: p.Least, OverLeast: p.OverLeast(), ArenaBytes: p.ArenaBytes, WeightsBytes: len(p.Weights),
 		MaxBatch: p.MaxBatch, Dispatches: len(p.Dispatches)}
+	if p.Pictures != nil {
+		out.PictureBytes, _ = p.PictureBytes()
+	}
 	for _, d := range p.Dispatches {
 		out.Kernels = append(out.Kernels, dispatchJSON{Node: d.Node, Kernel: d.Kernel, Spec: d.Spec, Push: d.Push,
 			Groups:  [3]string{d.Groups[0].String(), d.Groups[1].String(), d.Groups[2].String()},

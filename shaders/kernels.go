@@ -3,6 +3,7 @@ package shaders
 import (
 	"embed"
 	"slices"
+	"strings"
 )
 
 // Variant is a row of the kernel table: a kernel's name, the source it is compiled from and the
@@ -16,6 +17,7 @@ type Variant struct {
 // Variants is the kernel table. New features are new rows.
 var Variants = slices.Concat(
 	dtypes("conv_stem"),
+	dtypes("conv_stem", "PICTURES"),
 	dtypes("conv_dw"),
 	dtypes("conv1x1"),
 	dtypes("conv1x1_pool"),
@@ -30,10 +32,13 @@ var Variants = slices.Concat(
 	},
 )
 
-// dtypes returns a kernel's rows for every dtype that maps are stored in (types.glsl). Beyond
-// F16 and F16P the definitions are those of all rows.
-func dtypes(op string, defines ...string) []Variant {
-	source := op + ".comp"
+// dtypes returns a kernel's rows for every dtype that maps are stored in (types.glsl). A feature is a
+// definition of the source and a part of the name.
+func dtypes(op string, features ...string) []Variant {
+	source, defines := op+".comp", features
+	for _, f := range features {
+		op += "_" + strings.ToLower(f)
+	}
 	return []Variant{
 		{Name: op + "_f32", Source: source, Defines: defines},
 		{Name: op + "_f16", Source: source, Defines: append([]string{"F16"}, defines...)},

@@ -213,6 +213,57 @@ var reflections = map[string]Reflection{
 			{ID: 5, Name: "ACT", Default: 1},
 		},
 	},
+	"conv_stem_pictures_f16": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "W", Write: false},
+			{Name: "B", Write: false},
+			{Name: "Y", Write: true},
+		},
+		PushBytes: 60,
+		Spec: []SpecConst{
+			{ID: 0, Name: "", Default: 1},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "KERNEL", Default: 3},
+			{ID: 4, Name: "STRIDE", Default: 2},
+			{ID: 5, Name: "ACT", Default: 1},
+		},
+	},
+	"conv_stem_pictures_f16p": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "W", Write: false},
+			{Name: "B", Write: false},
+			{Name: "Y", Write: true},
+		},
+		PushBytes: 60,
+		Spec: []SpecConst{
+			{ID: 0, Name: "", Default: 1},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "KERNEL", Default: 3},
+			{ID: 4, Name: "STRIDE", Default: 2},
+			{ID: 5, Name: "ACT", Default: 1},
+		},
+	},
+	"conv_stem_pictures_f32": {
+		Bindings: []Binding{
+			{Name: "X", Write: false},
+			{Name: "W", Write: false},
+			{Name: "B", Write: false},
+			{Name: "Y", Write: true},
+		},
+		PushBytes: 60,
+		Spec: []SpecConst{
+			{ID: 0, Name: "", Default: 1},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "KERNEL", Default: 3},
+			{ID: 4, Name: "STRIDE", Default: 2},
+			{ID: 5, Name: "ACT", Default: 1},
+		},
+	},
 	"linear_f32": {
 		Bindings: []Binding{
 			{Name: "X", Write: false},

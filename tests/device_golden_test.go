@@ -89,13 +89,24 @@ func TestDevicePictures(t *testing.T) {
 		t.Fatal(err)
 	}
 	eachPrecision(t, func(t *testing.T, opts netplan.Options) {
+		scale, offset := spec.Transform.Affine()
+		opts.Pictures = &netplan.Normalization{Scale: scale, Offset: offset}
 		exec := executor(t, g, opts, 1)
 		for _, p := range oracle.Pictures(t) {
 			t.Run(p.Name, func(t *testing.T) {
-				input := pictureInput(t, spec.Transform, oracle.Bytes(t, "pictures/"+p.Name))
-				got, want := runDevice(t, exec, input, 1), p.Logits(t, "b1")
+				file := oracle.Bytes(t, "pictures/"+p.Name)
+				u8, err := spec.Transform.Picture(file, preprocess.Limits{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := exec.RunPictures(t.Context(), u8, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				input, want := pictureInput(t, spec.Transform, file), p.Logits(t, "b1")
 				if slices.Equal(input, p.Input(t, "b1")) {
 					checkPrecision(t, exec, got, want, 1000)
+					checkPrecision(t, exec, runDevice(t, exec, input, 1), want, 1000)
 				} else {
 					t.Log("decoded with differences; only the best class is compared")
 				}

@@ -104,7 +104,7 @@ class Data(unittest.TestCase):
             self.assertRaises(ValueError, data.read_npy, path)
 
     def test_kinds(self):
-        self.assertEqual(contestants.kind_of("Classifier.Run, with transfers"), "transfers")
+        self.assertEqual(contestants.kind_of("Classifier.RunPictures, with transfers"), "transfers")
         self.assertEqual(contestants.kind_of("device-resident"), "resident")
         self.assertIsNone(contestants.kind_of("end to end from JPEG"))
 

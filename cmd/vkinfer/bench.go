@@ -65,7 +65,7 @@ func benchCommand(a *app) *cobra.Command {
 		Long: `Measure how long a network takes, three times for each batch size:
 
   resident    the input is in device memory already, the results stay there; what timm calls infer
-  transfer    Classifier.Run: a batch of tensors is uploaded, computed, and the logits are read back
+  transfer    Classifier.RunPictures: a batch of 8-bit pictures is uploaded, computed, and the logits are read back
   end to end  Classifier.ClassifyBatch: pictures in memory are decoded, resized, cropped, classified and ranked
 
 Inputs are seeded noise, and the pictures of --images or a made-up JPEG of 640x480. After a warm-up each is run -r
@@ -230,7 +230,7 @@ func (b *bencher) device(ctx context.Context, spec *models.Spec, device, precisi
 	largest := slices.Max(b.batches)
 	opts := vkinfer.Options{Checkpoint: checkpoint, Device: device, Precision: precision, ImgSize: b.net.imgSize, MaxBatch: largest, NoQuirks: b.noQuirks}
 	b.log.Info(fmt.Sprintf("%s on %s: opening", spec.Name, device))
-	row := benchRow{Date: time.Now().UTC().Format(time.RFC3339), Timed: "Classifier.Run, with transfers", Model: spec.Name}
+	row := benchRow{Date: time.Now().UTC().Format(time.RFC3339), Timed: "Classifier.RunPictures, with transfers", Model: spec.Name}
 	v := build()
 	row.Version, row.Commit, row.Go = v.Version, v.Commit, v.Go
 	if v.Modified {

@@ -90,7 +90,8 @@ func (p *planner) run(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	plan, err := netplan.Lower(g, caps, netplan.Options{Precision: p.net.precision})
+	scale, offset := spec.Transform.Affine()
+	plan, err := netplan.Lower(g, caps, netplan.Options{Precision: p.net.precision, Pictures: &netplan.Normalization{Scale: scale, Offset: offset}})
 	if err != nil {
 		return setup(err)
 	}

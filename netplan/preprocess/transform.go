@@ -106,6 +106,16 @@ func (tr Transform) Tensor(u8 []uint8, dst []float32) {
 	}
 }
 
+// Affine returns what makes the input out of a picture's bytes on a device: byte·scale + offset, per channel.
+// It differs from Tensor's arithmetic by rounding alone.
+func (tr Transform) Affine() (scale, offset [3]float32) {
+	for c := range 3 {
+		mean, std := float64(tr.Mean[c]), float64(tr.Std[c])
+		scale[c], offset[c] = float32(1/(255*std)), float32(-mean/std)
+	}
+	return scale, offset
+}
+
 // Picture decodes a picture file's bytes and applies the transform: HWC bytes [Size,Size,3].
 func (tr Transform) Picture(data []byte, lim Limits) ([]uint8, error) {
 	if err := tr.Check(); err != nil {

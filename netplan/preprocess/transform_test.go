@@ -258,3 +258,23 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// TestAffine: a device's arithmetic on bytes gives Tensor's values but for rounding.
+func TestAffine(t *testing.T) {
+	for _, tr := range []Transform{
+		{Size: 1, CropPct: 1, Mean: [3]float32{0.5, 0.5, 0.5}, Std: [3]float32{0.5, 0.5, 0.5}},
+		{Size: 1, CropPct: 1, Mean: [3]float32{0.485, 0.456, 0.406}, Std: [3]float32{0.229, 0.224, 0.225}},
+	} {
+		scale, offset := tr.Affine()
+		for v := range 256 {
+			want := make([]float32, 3)
+			tr.Tensor([]uint8{uint8(v), uint8(v), uint8(v)}, want)
+			for c, w := range want {
+				got := float64(float32(v)*scale[c] + offset[c])
+				if d := math.Abs(got - float64(w)); d > 6e-7 {
+					t.Errorf("byte %d, channel %d: %v, want %v", v, c, got, w)
+				}
+			}
+		}
+	}
+}

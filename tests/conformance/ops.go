@@ -125,24 +125,26 @@ func Ops(ctx context.Context, dev *gpu.Device, opts OpOptions) ([]OpRow, error) 
 	total, done := len(o.Cases)*len(o.Modes)*len(o.Candidates), 0
 	for _, c := range o.Cases {
 		for _, mode := range o.Modes {
-			problems := map[string]*problem{} // by precision
-			for _, cand := range o.Candidates {
+			problems := map[way]*problem{}
+			for _, w := range o.ways(c) {
 				if err := ctx.Err(); err != nil {
 					return rows, err
 				}
 				o.Progress(done, total, c.Name+" "+string(mode))
-				done++
-				pr := problems[cand.Precision]
+				if !w.pictures {
+					done++
+				}
+				pr := problems[way{w.precision, w.pictures, nil}]
 				if pr == nil {
 					var err error
-					if pr, err = newProblem(c, mode, cand.Precision, o.Full, o.Seed); err != nil {
+					if pr, err = newProblem(c, mode, w.precision, w.pictures, o.Full, o.Seed); err != nil {
 						return rows, err
 					}
 					pr.solve(o.batchesFor(pr, dev.Caps().Type))
-					problems[cand.Precision] = pr
+					problems[way{w.precision, w.pictures, nil}] = pr
 				}
-				batches := o.batchesFor(pr, dev.Caps().Type)
-				run := &opRun{problem: pr, cand: cand, opts: o, batches: batches}
+				cand, batches := *w.cand, o.batchesFor(pr, dev.Caps().Type)
+				run := &opRun{problem: pr, cand: cand, fromPictures: w.pictures, opts: o, batches: batches}
 				err := run.run(ctx, dev)
 				if ctx.Err() != nil { // half a case is no verdict
 					return rows, ctx.Err()
@@ -157,10 +159,32 @@ func Ops(ctx context.Context, dev *gpu.Device, opts OpOptions) ([]OpRow, error) 
 	return rows, nil
 }
 
+// way is one of those in which a case runs.
+type way struct {
+	precision string
+	pictures  bool // the stem, from 8-bit pictures
+	cand      *Candidate
+}
+
+// ways lists those of a case: every candidate, and for the stem every one from pictures too.
+func (o OpOptions) ways(c Case) (list []way) {
+	for i := range o.Candidates {
+		cand := &o.Candidates[i]
+		list = append(list, way{cand.Precision, false, cand})
+		if c.Kind == "stem" {
+			list = append(list, way{cand.Precision, true, cand})
+		}
+	}
+	return list
+}
+
 // opRun is one case in one mode with one candidate.
 type opRun struct {
 	*problem
-	cand    Candidate
+	cand Candidate
+	// fromPictures says that the input is pictures.
+	fromPictures bool
+
 	opts    OpOptions
 	batches []int
 
@@ -183,6 +207,9 @@ const guard = 1024
 func (r *opRun) run(ctx context.Context, dev *gpu.Device) error {
 	options := r.cand.Options
 	options.KeepAll, options.Guard = true, guard
+	if r.fromPictures {
+		options.Pictures = normalization(r.mode)
+	}
 	var err error
 	if r.plan, err = netplan.Lower(r.graph, dev.Caps(), options); err != nil {
 		return r.fail(0, err)
@@ -225,11 +252,7 @@ func imageIn(n, slot int) int { return (images - n/2 + slot) % images }
 // batch runs n images and judges what they gave.
 func (r *opRun) batch(ctx context.Context, exec *gpu.Executor, n int) error {
 	image := func(slot int) int { return imageIn(n, slot) }
-	var input []float32
-	for slot := range n {
-		input = append(input, r.input(image(slot))...)
-	}
-	trace, err := exec.Trace(ctx, input, n)
+	trace, err := r.trace(ctx, exec, n)
 	if err != nil {
 		return err
 	}
@@ -241,7 +264,7 @@ func (r *opRun) batch(ctx context.Context, exec *gpu.Executor, n int) error {
 		r.broken = f
 	}
 	for _, t := range trace {
-		if slices.Contains([]string{nodeX, nodeGate, nodeResidual}, t.Name) {
+		if slices.Contains([]string{nodeX, nodeGate, nodeResidual, "pictures"}, t.Name) {
 			continue
 		}
 		f := r.judge(t, byName, n, image)
@@ -256,6 +279,20 @@ func (r *opRun) batch(ctx context.Context, exec *gpu.Executor, n int) error {
 		r.broken = f
 	}
 	return nil
+}
+
+// trace runs n images.
+func (r *opRun) trace(ctx context.Context, exec *gpu.Executor, n int) ([]gpu.TraceValue, error) {
+	var input []float32
+	var pictures []uint8
+	for slot := range n {
+		input = append(input, r.input(imageIn(n, slot))...)
+		pictures = append(pictures, r.pictures[imageIn(n, slot)]...)
+	}
+	if r.fromPictures {
+		return exec.TracePictures(ctx, pictures, n)
+	}
+	return exec.Trace(ctx, input, n)
 }
 
 // value returns what is collected about t.
@@ -337,9 +374,17 @@ func (r *opRun) judgeSums(m *measure, t, y gpu.TraceValue, n int) *Failure {
 
 // inputsChanged looks whether the inputs are still those that were given.
 func (r *opRun) inputsChanged(all map[string]gpu.TraceValue, n int, image func(int) int) *Failure {
+	for i := range n {
+		for j, v := range r.pictures[image(i)] {
+			pixels := len(r.pictures[image(i)]) / 3
+			if got := all["pictures"].Data[i*3*pixels+j%3*pixels+j/3]; got != float32(v) {
+				return &Failure{Batch: n, What: fmt.Sprintf("picture %d changed: byte %d is %v, was %d", i, j, got, v)}
+			}
+		}
+	}
 	for name, parts := range map[string]*[images][]float64{nodeX: &r.x, nodeGate: &r.gate, nodeResidual: &r.residual} {
 		t, ok := all[name]
-		if !ok {
+		if !ok || r.fromPictures {
 			continue
 		}
 		for i := range n {
@@ -411,6 +456,9 @@ func (r *opRun) rows() []OpRow {
 
 func (v *opValue) row(row *OpRow) {
 	row.Value, row.Kernel, row.Elements = v.name, v.kernel, v.elements
+	if strings.HasPrefix(v.kernel, "conv_stem_pictures") {
+		row.Value += " from pictures"
+	}
 	row.MaxError, row.Bound, row.Ratio, row.NMSE = Figure(v.maxError), Figure(v.bound), Figure(v.ratio), Figure(v.nmse())
 }
 

@@ -41,6 +41,7 @@ type problem struct {
 	graph *graph.Graph
 	p     params
 
+	pictures          [images][]uint8   // what x is made from by normalization, or nil
 	x, gate, residual [images][]float64 // gate and residual are nil where the case has none
 	y                 [images]bounded   // what node y must be, once solved
 	gates             [images]bounded   // exact mode: what node se must be
@@ -49,7 +50,7 @@ type problem struct {
 // newProblem makes up a case's numbers, the same for the same seed on every machine. Those of a precision that
 // stores in 16 bits are such as these hold, so that every kernel computes with the very numbers of the
 // reference.
-func newProblem(c Case, mode Mode, precision string, full bool, seed uint64) (*problem, error) {
+func newProblem(c Case, mode Mode, precision string, pictures, full bool, seed uint64) (*problem, error) {
 	in := c.In
 	if !full {
 		var err error
@@ -60,6 +61,11 @@ func newProblem(c Case, mode Mode, precision string, full bool, seed uint64) (*p
 	h := fnv.New64a()
 	h.Write([]byte(c.Name + "/" + string(mode))) // never fails
 	pr := &problem{c: c, layer: c.layer(in), mode: mode, half: precision == netplan.PrecisionAMP, p: c.zeros()}
+	if pictures {
+		for i := range images {
+			pr.pictures[i] = make([]uint8, in.NumElements())
+		}
+	}
 	rng := rand.New(rand.NewPCG(seed, h.Sum64()))
 	act := c.Act
 	if mode == Exact {
@@ -95,6 +101,25 @@ func (pr *problem) input(i int) []float32 {
 		}
 	}
 	return out
+}
+
+// normalization is how a mode's pictures become values: exactly, as its numbers are small, and otherwise for
+// every colour.
+func normalization(mode Mode) *netplan.Normalization {
+	if mode == Exact {
+		return &netplan.Normalization{Scale: [3]float32{1, 1, 1}}
+	}
+	return &netplan.Normalization{Scale: [3]float32{1. / 128, 1. / 64, 1. / 256}, Offset: [3]float32{-1, -2, -0.5}}
+}
+
+// drawPicture draws image i's picture and sets x to its values.
+func (pr *problem) drawPicture(i int, draw func() uint8) {
+	n, pixels := normalization(pr.mode), pr.layer.in.H*pr.layer.in.W
+	for j := range pr.pictures[i] {
+		v, c := draw(), j%3
+		pr.pictures[i][j] = v
+		pr.x[i][c*pixels+j/3] = float64(v)*float64(n.Scale[c]) + float64(n.Offset[c])
+	}
 }
 
 // fill returns n values of f; nil for none.
@@ -178,6 +203,9 @@ func (pr *problem) drawExact(rng *rand.Rand) error {
 	nx, ngate, nresidual := pr.sizes()
 	for i := range images {
 		pr.x[i] = fill(nx, whole)
+		if pr.pictures[i] != nil {
+			pr.drawPicture(i, func() uint8 { return uint8(rng.IntN(int(m) + 1)) })
+		}
 		pr.gate[i] = fill(ngate, func(int) float64 { return float64(rng.IntN(int(pr.largestGate()) + 1)) })
 		pr.residual[i] = fill(nresidual, whole)
 	}
@@ -352,6 +380,9 @@ func (pr *problem) drawReal(rng *rand.Rand) {
 	}
 	for i := range images {
 		pr.x[i] = fill(nx, stored)
+		if pr.pictures[i] != nil {
+			pr.drawPicture(i, func() uint8 { return uint8(rng.IntN(256)) })
+		}
 		pr.gate[i] = fill(ngate, func(int) float64 { return float64(rng.Float32()) })
 		pr.residual[i] = fill(nresidual, stored)
 	}
