@@ -102,20 +102,25 @@ func (l *lowering) conv1x1(n *graph.Node, op *graph.Conv, in *graph.Node) error 
 		residual = l.input(n, len(n.Inputs)-1)
 	}
 	cout := pad8(n.Shape.C)
+	cols4 := 4 // groups of four columns that a lane computes
+	if cout == 8 {
+		cols4 = 2
+	}
 	if err := l.loops(pad8(in.Shape.C) / 4); err != nil {
 		return err
 	}
 	return l.dispatch(n, Dispatch{
 		Kernel: l.kernel("conv1x1"),
-		Spec:   []uint32{uint32(lanes), 1, 1, actCode(op.Act), specBool(op.Gate), specBool(op.Residual)},
+		Spec:   []uint32{uint32(lanes), 1, 1, actCode(op.Act), specBool(op.Gate), specBool(op.Residual), uint32(cols4)},
 		Push:   []uint32{0, uint32(pixels), uint32(pad8(in.Shape.C) / 4), uint32(cout / 4)},
 		Bind:   []Binding{x, l.packMatrix(op.Weight), l.packVector(op.Bias), {Tensor: out}, gate, residual},
-		Groups: [3]Groups{{PerImage: tiles, Tile: lanes}, fixed(cout / 8), one},
+		Groups: [3]Groups{{PerImage: tiles, Tile: lanes}, fixed(ceilDiv(cout/4, cols4)), one},
 	})
 }
 
 // convPool: shaders/conv1x1_pool.comp.
 func (l *lowering) convPool(n *graph.Node, op *graph.Conv, in *graph.Node) error {
+	const cols4 = 4 // groups of four columns that a workgroup computes
 	if op.Gate || op.Residual {
 		return fmt.Errorf("no kernel for a pooled convolution with a gate or a residual")
 	}
@@ -129,34 +134,31 @@ func (l *lowering) convPool(n *graph.Node, op *graph.Conv, in *graph.Node) error
 	}
 	return l.dispatch(n, Dispatch{
 		Kernel: l.kernel("conv1x1_pool"),
-		Spec:   []uint32{uint32(lanes), 1, 1, actCode(op.Act)},
+		Spec:   []uint32{uint32(lanes), 1, 1, actCode(op.Act), cols4},
 		Push:   []uint32{0, uint32(pixels), uint32(pad8(in.Shape.C) / 4), uint32(cout / 4)},
 		Bind:   []Binding{l.input(n, 0), l.packMatrix(op.Weight), l.packVector(op.Bias), {Tensor: out}},
-		Groups: [3]Groups{fixed(cout / 8), perImage, one},
+		Groups: [3]Groups{fixed(ceilDiv(cout/4, cols4)), perImage, one},
 	})
 }
 
 // convDepthwise: shaders/conv_dw.comp.
 func (l *lowering) convDepthwise(n *graph.Node, op *graph.Conv, in *graph.Node) error {
 	const (
-		strip     = 4  // output pixels a lane computes at once
-		tilesWant = 32 // rows of sums an image is divided into, about
+		strip     = 4    // output pixels of a patch's row
+		tilesMost = 1024 // rows of sums of an image
 	)
 	out := l.tensor(n, NHWC8)
 	l.tensorOf[n.ID] = out
 	c4 := pad8(n.Shape.C) / 4
 	lx := depthwiseLanes(c4)
 	ly := 64 / lx
-	strips := n.Shape.H * ceilDiv(n.Shape.W, strip)
-	perLane := ceilDiv(strips, ly*tilesWant)
-	if most := l.caps.MaxLoopIterations; most > 0 { // more tiles of less work each; inner is what a strip may take
-		inner := op.Kernel()*(strip*op.Stride+op.Kernel()*(strip+1)) + strip
-		perLane = max(1, min(perLane, (most-ly)/inner))
-		if err := l.loops(perLane*inner + ly); err != nil {
-			return err
-		}
+	height := 4 / op.Stride // rows of a patch
+	patches := ceilDiv(n.Shape.H, height) * ceilDiv(n.Shape.W, strip)
+	perLane := ceilDiv(patches, ly*tilesMost)
+	tiles := ceilDiv(patches, ly*perLane)
+	if err := l.loops(perLane + ly); err != nil {
+		return err
 	}
-	tiles := ceilDiv(strips, ly*perLane)
 	sums := Binding{Tensor: out}
 	pool := l.pooledBySE(n)
 	if pool {
@@ -169,9 +171,9 @@ func (l *lowering) convDepthwise(n *graph.Node, op *graph.Conv, in *graph.Node) 
 	py, px := graph.SamePad(in.Shape.H, op.Kernel(), op.Stride), graph.SamePad(in.Shape.W, op.Kernel(), op.Stride)
 	return l.dispatch(n, Dispatch{
 		Kernel: l.kernel("conv_dw"),
-		Spec:   []uint32{uint32(lx), uint32(ly), 1, uint32(op.Kernel()), uint32(op.Stride), actCode(op.Act), specBool(pool)},
+		Spec:   []uint32{uint32(lx), uint32(ly), 1, uint32(op.Kernel()), uint32(op.Stride), actCode(op.Act), specBool(pool), uint32(height), uint32(perLane)},
 		Push: []uint32{0, uint32(in.Shape.H), uint32(in.Shape.W), uint32(n.Shape.H), uint32(n.Shape.W),
-			uint32(py.Before), uint32(px.Before), uint32(c4), uint32(perLane), uint32(tiles)},
+			uint32(py.Before), uint32(px.Before), uint32(c4), uint32(tiles)},
 		Bind:   []Binding{l.input(n, 0), l.packConv(op), l.packVector(op.Bias), {Tensor: out}, sums},
 		Groups: [3]Groups{fixed(ceilDiv(c4, lx)), fixed(tiles), perImage},
 	})

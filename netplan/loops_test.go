@@ -7,20 +7,17 @@ import (
 	"github.com/vkinfer/vkinfer/netplan/graph"
 )
 
-// TestLoopBound: a device that ends long loops gets more tiles where work can be split, and a clear error where
-// it cannot. Without the bound nothing changes, and published sizes are far below it.
+// TestLoopBound: on a device that ends long loops a head of too many pixels is a clear error. Depthwise layers loop
+// over few patches whatever their size, and over one at published sizes.
 func TestLoopBound(t *testing.T) {
 	bounded := MinimalCaps()
 	bounded.MaxLoopIterations = 65535
-	// A depthwise layer of a huge picture.
-	free, tiled := lowerFragment(t, depthwiseFragment(t, 4096, 8192), MinimalCaps()), lowerFragment(t, depthwiseFragment(t, 4096, 8192), bounded)
-	f, b := free.Dispatches[0], tiled.Dispatches[0]
-	if f.Push[8] <= b.Push[8] || b.Push[9] <= f.Push[9] || b.Push[8]*b.Push[9] < f.Push[8] {
-		t.Errorf("strips per lane and tiles: %v with the bound, %v without", b.Push[8:10], f.Push[8:10])
-	}
-	small, same := lowerFragment(t, depthwiseFragment(t, 120, 120), MinimalCaps()), lowerFragment(t, depthwiseFragment(t, 120, 120), bounded)
-	if small.Dispatches[0].Push[8] != same.Dispatches[0].Push[8] {
-		t.Errorf("the bound changes a layer of 120x120")
+	const patches = 8 // the constant's id
+	for size, want := range map[int]uint32{150: 1, 4096: 64} {
+		d := lowerFragment(t, depthwiseFragment(t, size, size), bounded).Dispatches[0]
+		if d.Spec[patches] != want || d.Groups[1].For(1) > 1024 {
+			t.Errorf("%d pixels a side: %d patches a lane in %d tiles, want %d patches and at most 1024 tiles", size, d.Spec[patches], d.Groups[1].For(1), want)
+		}
 	}
 	bounded.MaxStorageBufferRange, bounded.MaxAllocation = 1<<40, 1<<40
 	_, err := Lower(headFragment(t, 4096, 4096), bounded, Options{})

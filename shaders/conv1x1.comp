@@ -1,9 +1,10 @@
 #version 450
 // A 1×1 convolution as a matrix product: x [batch·pixels][K] times w [K][N], NHWC8 in and out.
 // Prologue: the squeeze-and-excitation gate multiplies x. Epilogue: bias, activation, residual.
-// One lane computes eight rows of one image times eight columns.
-// Groups: (ceil(batch·ceil(pixels/8) / lanes), N/8, 1).
+// One lane computes eight rows of one image times 4·COLS4 columns.
+// Groups: (ceil(batch·ceil(pixels/8) / lanes), ceil(N/(4·COLS4)), 1).
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #include "types.glsl"
 #include "activation.glsl"
 
@@ -11,6 +12,7 @@ layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 layout(constant_id = 3) const uint ACT = 0;
 layout(constant_id = 4) const bool GATE = false;
 layout(constant_id = 5) const bool RESIDUAL = false;
+layout(constant_id = 6) const uint COLS4 = 4;
 
 layout(push_constant) uniform Push {
   uint batch;
@@ -33,24 +35,23 @@ void main() {
   uint tiles = (p.pixels + ROWS - 1u) / ROWS;  // of one image: the rows of a lane belong to one
   uint image = gl_GlobalInvocationID.x / tiles;
   uint pixel0 = gl_GlobalInvocationID.x % tiles * ROWS;
-  uint col4 = gl_WorkGroupID.y * 2u;
+  uint col4 = gl_WorkGroupID.y * COLS4;
   if (image >= p.batch) return;
   uint row0 = image * p.pixels;
   uint rowAt[ROWS];
   // The last tile of an image reads its last row again and does not store it.
   for (uint r = 0u; r < ROWS; r++) rowAt[r] = (row0 + min(pixel0 + r, p.pixels - 1u)) * p.k4;
-  vec4 acc[ROWS][2];
+  vec4 acc[ROWS][COLS4];
   multiplyTile(rowAt, image * p.k4, p.k4, p.n4, col4, GATE, acc);
-  vec4 b0 = bias[col4], b1 = bias[col4 + 1u];
-  for (uint r = 0u; r < ROWS; r++) {
-    if (pixel0 + r >= p.pixels) break;
-    uint at = (row0 + pixel0 + r) * p.n4 + col4;
-    vec4 v0 = activate(acc[r][0] + b0, ACT), v1 = activate(acc[r][1] + b1, ACT);
-    if (RESIDUAL) {
-      v0 += LOAD4(residual[at]);
-      v1 += LOAD4(residual[at + 1u]);
+  for (uint c = 0u; c < COLS4; c++) {
+    if (col4 + c >= p.n4) break;
+    vec4 b = bias[col4 + c];
+    for (uint r = 0u; r < ROWS; r++) {
+      if (pixel0 + r >= p.pixels) break;
+      uint at = (row0 + pixel0 + r) * p.n4 + col4 + c;
+      vec4 v = activate(acc[r][c] + b, ACT);
+      if (RESIDUAL) v += LOAD4(residual[at]);
+      y[at] = STORE4(v);
     }
-    y[at] = STORE4(v0);
-    y[at + 1u] = STORE4(v1);
   }
 }

@@ -1,14 +1,16 @@
 #version 450
 // The head: a 1×1 convolution with bias and activation whose map is never stored, only its mean.
-// One workgroup computes eight columns of one image; lanes share its rows, eight at a time, and their
-// sums are added in a fixed order. Groups: (N/8, batch, 1).
+// One workgroup computes 4·COLS4 columns of one image; lanes share its rows, eight at a time, and their
+// sums are added in a fixed order. Groups: (ceil(N/(4·COLS4)), batch, 1).
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #include "types.glsl"
 #include "activation.glsl"
 
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 layout(constant_id = 0) const uint LANES = 64;
 layout(constant_id = 3) const uint ACT = 1;
+layout(constant_id = 4) const uint COLS4 = 4;  // at most LANES
 
 layout(push_constant) uniform Push {
   uint batch;
@@ -25,31 +27,32 @@ layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };         // [batch]
 #define GATE_AT(i) vec4(1.0)  // off
 #include "conv1x1_tile.glsl"
 
-shared vec4 sums[LANES][2];
+shared vec4 sums[LANES][COLS4];
 
 void main() {
   uint lane = gl_LocalInvocationID.x;
-  uint col4 = gl_WorkGroupID.x * 2u;
+  uint col4 = gl_WorkGroupID.x * COLS4;
   uint image = gl_WorkGroupID.y;
-  vec4 b0 = bias[col4], b1 = bias[col4 + 1u];
-  vec4 sum0 = vec4(0.0), sum1 = vec4(0.0);
+  vec4 b[COLS4], sum[COLS4];
+  for (uint c = 0u; c < COLS4; c++) {
+    b[c] = bias[min(col4 + c, p.n4 - 1u)];
+    sum[c] = vec4(0.0);
+  }
   for (uint row0 = lane * ROWS; row0 < p.pixels; row0 += LANES * ROWS) {
     uint rowAt[ROWS];
     for (uint r = 0u; r < ROWS; r++) rowAt[r] = (image * p.pixels + min(row0 + r, p.pixels - 1u)) * p.k4;
-    vec4 acc[ROWS][2];
+    vec4 acc[ROWS][COLS4];
     multiplyTile(rowAt, 0u, p.k4, p.n4, col4, false, acc);
     for (uint r = 0u; r < ROWS; r++) {
       if (row0 + r >= p.pixels) break;
-      sum0 += activate(acc[r][0] + b0, ACT);
-      sum1 += activate(acc[r][1] + b1, ACT);
+      for (uint c = 0u; c < COLS4; c++) sum[c] += activate(acc[r][c] + b[c], ACT);
     }
   }
-  sums[lane][0] = sum0;
-  sums[lane][1] = sum1;
+  for (uint c = 0u; c < COLS4; c++) sums[lane][c] = sum[c];
   barrier();
-  if (lane < 2u) {
-    vec4 sum = vec4(0.0);
-    for (uint i = 0u; i < LANES; i++) sum += sums[i][lane];
-    y[image * p.n4 + col4 + lane] = sum / float(p.pixels);
+  if (lane < COLS4 && col4 + lane < p.n4) {
+    vec4 total = vec4(0.0);
+    for (uint i = 0u; i < LANES; i++) total += sums[i][lane];
+    y[image * p.n4 + col4 + lane] = total / float(p.pixels);
   }
 }

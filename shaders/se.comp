@@ -35,8 +35,13 @@ void main() {
   uint lane = gl_LocalInvocationID.x;
   uint image = gl_WorkGroupID.x;
   for (uint c = lane; c < p.channels4; c += LANES) {
+    // In eight parts, so that no sum is long: rounding errors grow with length.
     vec4 sum = vec4(0.0);
-    for (uint t = 0u; t < p.tiles; t++) sum += tileSums[(image * p.tiles + t) * p.channels4 + c];
+    for (uint i = 0u; i < 8u; i++) {
+      vec4 part = vec4(0.0);
+      for (uint t = i; t < p.tiles; t += 8u) part += tileSums[(image * p.tiles + t) * p.channels4 + c];
+      sum += part;
+    }
     mean[c] = sum / float(p.pixels);
   }
   barrier();

@@ -20,6 +20,7 @@ var reflections = map[string]Reflection{
 			{ID: 3, Name: "ACT", Default: 0},
 			{ID: 4, Name: "GATE", Default: 0},
 			{ID: 5, Name: "RESIDUAL", Default: 0},
+			{ID: 6, Name: "COLS4", Default: 4},
 		},
 	},
 	"conv1x1_f16p": {
@@ -39,6 +40,7 @@ var reflections = map[string]Reflection{
 			{ID: 3, Name: "ACT", Default: 0},
 			{ID: 4, Name: "GATE", Default: 0},
 			{ID: 5, Name: "RESIDUAL", Default: 0},
+			{ID: 6, Name: "COLS4", Default: 4},
 		},
 	},
 	"conv1x1_f32": {
@@ -58,6 +60,7 @@ var reflections = map[string]Reflection{
 			{ID: 3, Name: "ACT", Default: 0},
 			{ID: 4, Name: "GATE", Default: 0},
 			{ID: 5, Name: "RESIDUAL", Default: 0},
+			{ID: 6, Name: "COLS4", Default: 4},
 		},
 	},
 	"conv1x1_pool_f16": {
@@ -73,6 +76,7 @@ var reflections = map[string]Reflection{
 			{ID: 1, Name: "", Default: 1},
 			{ID: 2, Name: "", Default: 1},
 			{ID: 3, Name: "ACT", Default: 1},
+			{ID: 4, Name: "COLS4", Default: 4},
 		},
 	},
 	"conv1x1_pool_f16p": {
@@ -88,6 +92,7 @@ var reflections = map[string]Reflection{
 			{ID: 1, Name: "", Default: 1},
 			{ID: 2, Name: "", Default: 1},
 			{ID: 3, Name: "ACT", Default: 1},
+			{ID: 4, Name: "COLS4", Default: 4},
 		},
 	},
 	"conv1x1_pool_f32": {
@@ -103,6 +108,7 @@ var reflections = map[string]Reflection{
 			{ID: 1, Name: "", Default: 1},
 			{ID: 2, Name: "", Default: 1},
 			{ID: 3, Name: "ACT", Default: 1},
+			{ID: 4, Name: "COLS4", Default: 4},
 		},
 	},
 	"conv_dw_f16": {
@@ -113,7 +119,7 @@ var reflections = map[string]Reflection{
 			{Name: "Y", Write: true},
 			{Name: "S", Write: true},
 		},
-		PushBytes: 40,
+		PushBytes: 36,
 		Spec: []SpecConst{
 			{ID: 0, Name: "LANES_X", Default: 8},
 			{ID: 1, Name: "LANES_Y", Default: 8},
@@ -122,6 +128,8 @@ var reflections = map[string]Reflection{
 			{ID: 4, Name: "STRIDE", Default: 1},
 			{ID: 5, Name: "ACT", Default: 1},
 			{ID: 6, Name: "POOL", Default: 1},
+			{ID: 7, Name: "HEIGHT", Default: 2},
+			{ID: 8, Name: "PATCHES", Default: 1},
 		},
 	},
 	"conv_dw_f16p": {
@@ -132,7 +140,7 @@ var reflections = map[string]Reflection{
 			{Name: "Y", Write: true},
 			{Name: "S", Write: true},
 		},
-		PushBytes: 40,
+		PushBytes: 36,
 		Spec: []SpecConst{
 			{ID: 0, Name: "LANES_X", Default: 8},
 			{ID: 1, Name: "LANES_Y", Default: 8},
@@ -141,6 +149,8 @@ var reflections = map[string]Reflection{
 			{ID: 4, Name: "STRIDE", Default: 1},
 			{ID: 5, Name: "ACT", Default: 1},
 			{ID: 6, Name: "POOL", Default: 1},
+			{ID: 7, Name: "HEIGHT", Default: 2},
+			{ID: 8, Name: "PATCHES", Default: 1},
 		},
 	},
 	"conv_dw_f32": {
@@ -151,7 +161,7 @@ var reflections = map[string]Reflection{
 			{Name: "Y", Write: true},
 			{Name: "S", Write: true},
 		},
-		PushBytes: 40,
+		PushBytes: 36,
 		Spec: []SpecConst{
 			{ID: 0, Name: "LANES_X", Default: 8},
 			{ID: 1, Name: "LANES_Y", Default: 8},
@@ -160,6 +170,8 @@ var reflections = map[string]Reflection{
 			{ID: 4, Name: "STRIDE", Default: 1},
 			{ID: 5, Name: "ACT", Default: 1},
 			{ID: 6, Name: "POOL", Default: 1},
+			{ID: 7, Name: "HEIGHT", Default: 2},
+			{ID: 8, Name: "PATCHES", Default: 1},
 		},
 	},
 	"conv_stem_f16": {

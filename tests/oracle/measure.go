@@ -11,7 +11,7 @@ const (
 	Float32LogitsCentred = 1e-5  // Centred, of float32 logits
 	Float32Block         = 1e-5  // RelL2 of any block's float32 value
 
-	AMPLogits        = 2e-3   // RelL2 of amp's logits
+	AMPLogits        = 2e-3   // RelL2 of amp's logits, where these share an offset (see HasOffset)
 	AMPLogitsCentred = 1.5e-2 // Centred, of amp's logits
 	AMPBlock         = 5e-3   // RelL2 of any block's value, of the network run in one go
 	AMPMargin        = 0.1    // a best class that is by more than this above the second must stay the best
@@ -64,6 +64,10 @@ func LogitErrors[A, B Real](got []A, want []B, classes int) (plain, centred floa
 	}
 	return plain, centred
 }
+
+// HasOffset reports whether a picture's logits share an offset that makes RelL2 a good deal smaller than Centred,
+// as those of networks with a thousand classes do. Without one the two are the same, and only one gate is meant.
+func HasOffset(plain, centred float64) bool { return centred >= 2*plain }
 
 // MaxAbs returns the largest |got - want| and where it is; +Inf for a NaN or lengths that differ.
 func MaxAbs[A, B Real](got []A, want []B) (worst float64, at int) {
