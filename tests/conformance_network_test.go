@@ -174,6 +174,9 @@ func TestFingerprint(t *testing.T) {
 	if f.Type == "cpu" && f.Floats.Rounding != "nearest" {
 		t.Errorf("a CPU that rounds to %s", f.Floats.Rounding)
 	}
+	if f.Storage16 && f.Floats.Halves != "nearest" {
+		t.Errorf("16-bit results are rounded to %s; the kernels ask for nearest", f.Floats.Halves)
+	}
 }
 
 // TestPlansAreSound checks the plans that devices run for hazards, at many sizes.

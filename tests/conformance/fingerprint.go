@@ -39,6 +39,7 @@ type Floats struct {
 	Rounding  string `json:"rounding"`  // of additions: "nearest", "zero" or "other"
 	Denormals string `json:"denormals"` // "kept" or "flushed"
 	Fused     bool   `json:"fused"`     // products are added without rounding them first
+	Halves    string `json:"halves"`    // rounding of results that precision amp stores: "nearest", "zero" or "other"
 }
 
 func (f Floats) String() string {
@@ -46,7 +47,7 @@ func (f Floats) String() string {
 	if f.Fused {
 		products = "multiply-adds fused"
 	}
-	return fmt.Sprintf("rounds to %s, denormal numbers %s, %s", f.Rounding, f.Denormals, products)
+	return fmt.Sprintf("rounds to %s, denormal numbers %s, %s; 16-bit results rounded to %s", f.Rounding, f.Denormals, products, f.Halves)
 }
 
 // NewFingerprint describes dev.
@@ -68,48 +69,67 @@ func NewFingerprint(ctx context.Context, dev *gpu.Device) (*Fingerprint, error) 
 	return f, err
 }
 
-// measureFloats runs a 1×1 convolution of one pixel whose outputs depend on what it measures.
+// measureFloats runs 1×1 convolutions of one pixel whose outputs depend on what it measures.
 func measureFloats(ctx context.Context, dev *gpu.Device) (Floats, error) {
 	const ulp = 1.0 / (1 << 23) // of 1
 	x := []float64{1, 1 + 1.0/(1<<12), math.Ldexp(1, -130)}
-	c := Case{Name: "floats", Kind: "conv1x1", In: graph.Shape{C: len(x), H: 1, W: 1}, Out: 4, Kernel: 1, Stride: 1}
-	g, err := c.fragment(c.In, graph.Identity, params{
-		w: []float64{
-			1, 0, 0, // 1 + 3/4 ulp
-			-1, 0, 0, // the same below zero
-			-(1 + 1.0/(1<<11)), 1 + 1.0/(1<<12), 0, // 2^-24, unless the square is rounded, to 1 + 2^-11
-			0, 0, 1, // a denormal number
-		},
-		bias: []float64{0.75 * ulp, -0.75 * ulp, 0, 0},
-	})
+	w := []float64{
+		1, 0, 0, // 1 + 3/4 ulp
+		-1, 0, 0, // the same below zero
+		-(1 + 1.0/(1<<11)), 1 + 1.0/(1<<12), 0, // 2^-24, unless the square is rounded, to 1 + 2^-11
+		0, 0, 1, // a denormal number
+	}
+	y, err := pixel(ctx, dev, netplan.PrecisionFloat32, x, w, []float64{0.75 * ulp, -0.75 * ulp, 0, 0})
 	if err != nil {
 		return Floats{}, err
 	}
-	plan, err := netplan.Lower(g, dev.Caps(), netplan.Options{})
-	if err != nil {
-		return Floats{}, err
-	}
-	exec, err := gpu.NewExecutor(dev, plan, gpu.ExecutorOptions{MaxBatch: 1})
-	if err != nil {
-		return Floats{}, err
-	}
-	defer exec.Close()
-	y, err := exec.Run(ctx, []float32{float32(x[0]), float32(x[1]), float32(x[2])}, 1)
-	if err != nil {
-		return Floats{}, err
-	}
-	if len(y) != c.Out {
-		return Floats{}, fmt.Errorf("conformance: %d results, want %d", len(y), c.Out)
-	}
-	f := Floats{Rounding: "other", Denormals: "flushed", Fused: y[2] != 0}
-	switch {
-	case y[0] == 1+ulp && y[1] == -1-ulp:
-		f.Rounding = "nearest"
-	case y[0] == 1 && y[1] == -1:
-		f.Rounding = "zero"
-	}
+	f := Floats{Rounding: rounding(y, ulp), Denormals: "flushed", Fused: y[2] != 0}
 	if y[3] != 0 {
 		f.Denormals = "kept"
 	}
+	const halfUlp = 1.0 / (1 << 10) // of 1 in 16 bits
+	y, err = pixel(ctx, dev, netplan.PrecisionAMP, []float64{1}, []float64{1, -1}, []float64{0.75 * halfUlp, -0.75 * halfUlp})
+	if err != nil {
+		return f, err
+	}
+	f.Halves = rounding(y, halfUlp)
 	return f, nil
+}
+
+// rounding says what became of 1 + 3/4 ulp and of its negative.
+func rounding(y []float32, ulp float32) string {
+	switch {
+	case y[0] == 1+ulp && y[1] == -1-ulp:
+		return "nearest"
+	case y[0] == 1 && y[1] == -1:
+		return "zero"
+	}
+	return "other"
+}
+
+// pixel runs a 1×1 convolution of one pixel x with weights [outputs][inputs].
+func pixel(ctx context.Context, dev *gpu.Device, precision string, x, w, bias []float64) ([]float32, error) {
+	c := Case{Name: "floats", Kind: "conv1x1", In: graph.Shape{C: len(x), H: 1, W: 1}, Out: len(bias), Kernel: 1, Stride: 1}
+	g, err := c.fragment(c.In, graph.Identity, params{w: w, bias: bias})
+	if err != nil {
+		return nil, err
+	}
+	plan, err := netplan.Lower(g, dev.Caps(), netplan.Options{Precision: precision})
+	if err != nil {
+		return nil, err
+	}
+	exec, err := gpu.NewExecutor(dev, plan, gpu.ExecutorOptions{MaxBatch: 1})
+	if err != nil {
+		return nil, err
+	}
+	defer exec.Close()
+	input := make([]float32, len(x))
+	for i, v := range x {
+		input[i] = float32(v)
+	}
+	y, err := exec.Run(ctx, input, 1)
+	if err == nil && len(y) != c.Out {
+		err = fmt.Errorf("conformance: %d results, want %d", len(y), c.Out)
+	}
+	return y, err
 }
