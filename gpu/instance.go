@@ -72,7 +72,12 @@ func createInstance(o instanceOptions) (*instance, vk.Result) {
 
 // instanceError explains why vkCreateInstance failed; it asks again with the loader's messages on.
 func instanceError(o instanceOptions, r vk.Result) error {
-	if r != vk.ErrorIncompatibleDriver {
+	switch r {
+	case vk.ErrorIncompatibleDriver:
+	case vk.ErrorOutOfHostMemory: // what the loader of Vulkan 1.3.239 returns for an ICD file that is no JSON
+		return fmt.Errorf("gpu: vkCreateInstance: %w (%s); or an ICD file is damaged: loaders return the same then; "+
+			"'vkinfer doctor' looks at each", ErrOutOfMemory, resultName(r))
+	default:
 		return resultError("vkCreateInstance", r)
 	}
 	var said []string

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -91,6 +92,28 @@ func TestNoDriver(t *testing.T) {
 	inSubprocess(t, []string{"VK_DRIVER_FILES=/nonexistent", "VK_ICD_FILENAMES=/nonexistent", "VKINFER_VALIDATION="}, func() error {
 		return both(func(err error) error {
 			return wantError(err, ErrNoDriver, "apt install mesa-vulkan-drivers", "VK_DRIVER_FILES")
+		})
+	})
+}
+
+// TestNoJSON: an ICD file that is none. Loaders have no word of their own for it.
+func TestNoJSON(t *testing.T) {
+	if err := openLoader(); err != nil && !child(t) {
+		skipWithoutDevice(t, err)
+	}
+	file := ""
+	if !child(t) {
+		file = filepath.Join(t.TempDir(), "icd.json")
+		if err := os.WriteFile(file, []byte("no JSON"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	inSubprocess(t, []string{"VK_DRIVER_FILES=" + file, "VK_ICD_FILENAMES=" + file, "VKINFER_VALIDATION="}, func() error {
+		return both(func(err error) error {
+			if errors.Is(err, ErrNoDriver) {
+				return nil
+			}
+			return wantError(err, ErrOutOfMemory, "ICD file is damaged")
 		})
 	})
 }
