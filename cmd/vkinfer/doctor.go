@@ -54,10 +54,10 @@ func (a *app) doctor(ctx context.Context, format string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	pipelines, pipelinesErr := gpu.PipelineCacheDir("")
 	dir, err := weights.CacheDir()
-	r.Cache("fetched weights", dir, err)
-	dir, err = gpu.PipelineCacheDir("")
-	r.Cache("compiled pipelines", dir, err)
+	r.Cache("fetched weights", dir, pipelines, err)
+	r.Cache("compiled pipelines", pipelines, "", pipelinesErr)
 	if format == "json" {
 		err = table.JSON(a.out, doctorJSON{r, build()})
 	} else {

@@ -7,15 +7,19 @@ import (
 	"path/filepath"
 )
 
-// Cache reports on a folder that is written to when it can be: what it holds, and whether it can be written.
-func (r *Report) Cache(what, dir string, err error) {
+// Cache reports on a folder that is written to when it can be: what it holds, and whether it can be written. A folder
+// within it, apart, is another cache and does not count; "" for none.
+func (r *Report) Cache(what, dir, apart string, err error) {
 	const area = "caches"
 	if err != nil {
 		r.add(area, Warn, "set HOME, or VKINFER_CACHE to a folder", "%s: %v", what, err)
 		return
 	}
 	files, size := 0, int64(0)
-	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() && path == apart && path != dir {
+			return fs.SkipDir
+		}
 		if err == nil && e.Type().IsRegular() {
 			if info, err := e.Info(); err == nil {
 				files, size = files+1, size+info.Size()

@@ -173,7 +173,8 @@ func (s *System) driver(ctx context.Context, r *Report, m *Manifest) {
 	var done bool
 	if err := s.ask(ctx, openLimit, nil, &done, "driver", m.Library); err != nil {
 		m.Error = err.Error()
-		r.add(areaDrivers, Fail, missing(m.Error, m.Library), "%s: %s: %s", m.File, m.Library, m.Error)
+		// What the system says often begins with the library.
+		r.add(areaDrivers, Fail, missing(m.Error, m.Library), "%s: %s: %s", m.File, m.Library, strings.TrimPrefix(m.Error, m.Library+": "))
 		return
 	}
 	if r.Loader == nil {

@@ -88,7 +88,7 @@ func TestDiagnose(t *testing.T) {
 		{"no driver, but outside", nil, map[string]string{"/run/opengl-driver/share/vulkan/icd.d/x.json": nvidiaJSON}, healthy("devices", "[]"), false, false, Fail, "no ICD file in", "export VK_DRIVER_FILES=/run/opengl-driver/share/vulkan/icd.d/x.json"},
 		{"library without manifest", nil, with(kernel, "/usr/lib64/libGLX_nvidia.so.0", ""), healthy("devices", "[]"), false, false, Fail, "but no ICD file", "/etc/vulkan/icd.d/nvidia_icd.json"},
 		{"manifest without library", nil, with(kernel, standard, nvidiaJSON), healthy("driver libGLX_nvidia.so.0", "!libGLX_nvidia.so.0: cannot open shared object file: No such file"),
-			true, false, Fail, "libGLX_nvidia.so.0: cannot open", "name the folder of libGLX_nvidia.so.0 in LD_LIBRARY_PATH"},
+			true, false, Fail, standard + ": libGLX_nvidia.so.0: cannot open", "name the folder of libGLX_nvidia.so.0 in LD_LIBRARY_PATH"},
 		{"a library's library", nil, with(kernel, standard, nvidiaJSON), healthy("driver libGLX_nvidia.so.0", "!libXext.so.6: cannot open shared object file: No such file"), true, false, Fail, "libXext.so.6: cannot", "apt install libxext6"},
 		{"no loader", nil, nil, map[string]string{"loader": "!no Vulkan loader: libvulkan.so.1: cannot open"}, false, false, Fail, "no Vulkan loader", "apt install libvulkan1"},
 		{"no driver", nil, nil, healthy("devices", "!no Vulkan driver"), false, false, Fail, "no driver: no ICD file in /etc/xdg/vulkan/icd.d, /etc/vulkan/icd.d", "apt install mesa-vulkan-drivers"},
@@ -205,19 +205,25 @@ func TestCache(t *testing.T) {
 	if err := os.WriteFile(file, make([]byte, 100_000), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	other := filepath.Join(dir, "other")
+	if err := errors.Join(os.Mkdir(other, 0o777), os.WriteFile(filepath.Join(other, "file"), nil, 0o666)); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
-		dir  string
-		err  error
-		mark Mark
-		what string
+		dir, apart string
+		err        error
+		mark       Mark
+		what       string
 	}{
-		{dir, nil, OK, "1 files, 0.1 MB"},
-		{filepath.Join(dir, "not", "yet"), nil, OK, "0 files"},
-		{filepath.Join(file, "below"), nil, Warn, "is no folder"},
-		{"", errors.New("no HOME"), Warn, "no HOME"},
+		{dir, other, nil, OK, "1 files, 0.1 MB"},
+		{dir, "", nil, OK, "2 files, 0.1 MB"},
+		{dir, dir, nil, OK, "2 files, 0.1 MB"},
+		{filepath.Join(dir, "not", "yet"), "", nil, OK, "0 files"},
+		{filepath.Join(file, "below"), "", nil, Warn, "is no folder"},
+		{"", "", errors.New("no HOME"), Warn, "no HOME"},
 	} {
 		r := &Report{}
-		r.Cache("x", c.dir, c.err)
+		r.Cache("x", c.dir, c.apart, c.err)
 		if f := r.Findings[0]; f.Mark != c.mark || !strings.Contains(f.What, c.what) {
 			t.Errorf("%s: got %+v", c.dir, f)
 		}
