@@ -72,6 +72,10 @@ type verifyRun struct {
 	cands []conformance.Candidate // those that the device can run
 	rep   *conformance.Report
 	text  *verifyText
+
+	// Of the checkpoint, which is for one model; nil without one.
+	graph   *graph.Graph
+	weights *weights.StateDict
 }
 
 func (r *verifyRun) has(stage string) bool { return slices.Contains(r.stages, stage) }
@@ -85,6 +89,12 @@ func (r *verifyRun) checks(ctx context.Context) error {
 		return err
 	}
 	var err error
+	onlyOps := slices.Equal(r.stages, []string{"ops"})
+	if r.net.checkpoint != "" && !onlyOps { // one that does not fit ends it before anything is run
+		if r.graph, r.weights, err = r.build(ctx, r.specs[0]); err != nil {
+			return err
+		}
+	}
 	if r.rep.Fingerprint, err = conformance.NewFingerprint(ctx, r.dev); err != nil {
 		r.rep.Fingerprint = nil
 		return err
@@ -97,7 +107,7 @@ func (r *verifyRun) checks(ctx context.Context) error {
 			return err
 		}
 	}
-	if slices.Equal(r.stages, []string{"ops"}) {
+	if onlyOps {
 		return nil
 	}
 	for _, spec := range r.specs {
@@ -150,15 +160,9 @@ func (r *verifyRun) begin(stage string, total int, unit string) *console.Progres
 
 // ops checks the layers of the chosen models by themselves.
 func (r *verifyRun) ops(ctx context.Context) (err error) {
-	cases, err := conformance.Cases()
+	chosen, err := r.cases()
 	if err != nil {
 		return err
-	}
-	chosen := []conformance.Case{}
-	for _, c := range cases {
-		if r.op == c.Name || r.op == "" && c.InModels(r.rep.Settings.Models) {
-			chosen = append(chosen, c)
-		}
 	}
 	opts := conformance.OpOptions{Cases: chosen, Modes: r.modes(), Candidates: r.cands, Full: r.full(), Seed: uint64(r.net.seed), Alter: alterPlan, Flags: r.deviceFlags()}
 	switch {
@@ -181,11 +185,23 @@ func (r *verifyRun) ops(ctx context.Context) (err error) {
 	return err
 }
 
+// cases are the layers to check: those of the chosen models, or that of --op.
+func (r *verifyRun) cases() ([]conformance.Case, error) {
+	if r.op != "" {
+		c, err := conformance.FindCase(r.op)
+		return []conformance.Case{c}, err
+	}
+	cases, err := conformance.Cases()
+	return slices.DeleteFunc(cases, func(c conformance.Case) bool { return !c.InModels(r.rep.Settings.Models) }), err
+}
+
 // network makes the checks of a whole network.
 func (r *verifyRun) network(ctx context.Context, spec *models.Spec) error {
-	g, sd, err := r.build(ctx, spec)
-	if err != nil {
-		return err
+	g, sd, err := r.graph, r.weights, error(nil)
+	if g == nil {
+		if g, sd, err = r.build(ctx, spec); err != nil {
+			return err
+		}
 	}
 	per := g.InputShape().NumElements()
 	images := noise(uint64(r.net.seed), max(r.net.batch, 2)*per)

@@ -81,9 +81,9 @@ func candidateTitle(parts ...string) string {
 	return strings.Join(parts, ", ")
 }
 
-// OK reports whether everything passed and nothing was left out.
+// OK reports whether everything passed and nothing was left out. Where nothing was checked nothing passed.
 func (r *Report) OK() bool {
-	return len(r.Failures()) == 0 && len(r.Messages) == 0 && r.Ended == "" && r.Baseline.OK()
+	return len(r.Summary()) > 0 && len(r.Failures()) == 0 && len(r.Messages) == 0 && r.Ended == "" && r.Baseline.OK()
 }
 
 // FailureText is a failure for people.

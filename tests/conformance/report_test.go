@@ -73,8 +73,9 @@ func TestReportFailures(t *testing.T) {
 		}
 	}
 	for want, edit := range map[string]func(*Report){
-		"; 1 message of the validation layers": func(r *Report) { r.Messages = []string{"hazard"} },
-		"Not passed: ":                         func(r *Report) { r.Ended = "interrupted" },
+		"; 1 message of the validation layers":                            func(r *Report) { r.Messages = []string{"hazard"} },
+		"Not passed: ":                                                    func(r *Report) { r.Ended = "interrupted" },
+		"Not passed: 0 checks, none failed.":                              func(r *Report) { r.Ops, r.Networks, r.Switches = nil, nil, nil },
 		"Not passed: 35 checks, none failed; 1 regression since the base": func(r *Report) { r.Baseline = &Comparison{Worse: []Change{{"a", "b", "c"}}} },
 	} {
 		r := goodReport()
