@@ -217,7 +217,7 @@ func unpackRows[T uint8 | uint16 | float32](t *netplan.Tensor, stored []T, n int
 			for c, v := range src[p*padded : (p+1)*padded] {
 				if c < s.C {
 					dst[c*pixels+p] = value(v)
-				} else if v != 0 {
+				} else if value(v) != 0 { // a negative zero is one
 					notZero++
 				}
 			}

@@ -32,6 +32,11 @@ func Candidates() []Candidate {
 	}
 }
 
+// CandidatesFor lists those that differ on a device: without storage of 16 bits the planner packs anyway.
+func CandidatesFor(c netplan.Caps) []Candidate {
+	return slices.DeleteFunc(Candidates(), func(cand Candidate) bool { return cand.Options.Packed && !c.Storage16 })
+}
+
 // Batches are the batch sizes that every case runs with: one image, even and odd numbers, full and ragged
 // tiles of rows.
 func Batches() []int { return []int{1, 2, 3, 7, 8} }
@@ -41,7 +46,7 @@ type OpOptions struct {
 	Cases      []Case // nil for Cases and Further
 	Modes      []Mode
 	Batches    []int // of at most 8 images; nil for all, but for 1 and 3 of large layers on devices that are CPUs
-	Candidates []Candidate
+	Candidates []Candidate // nil for CandidatesFor the device
 	Full       bool // do not cut large maps
 	Seed       uint64
 	Flags      string // further ones of the command that runs a failure again, such as "--device vulkan:1"
@@ -51,7 +56,7 @@ type OpOptions struct {
 	Alter func(*netplan.Plan)
 }
 
-func (o OpOptions) complete() (OpOptions, error) {
+func (o OpOptions) complete(c netplan.Caps) (OpOptions, error) {
 	var err error
 	if o.Cases == nil {
 		if o.Cases, err = Cases(); err != nil {
@@ -63,7 +68,7 @@ func (o OpOptions) complete() (OpOptions, error) {
 		o.Modes = Modes()
 	}
 	if o.Candidates == nil {
-		o.Candidates = Candidates()
+		o.Candidates = CandidatesFor(c)
 	}
 	if o.Progress == nil {
 		o.Progress = func(int, int, string) {}
@@ -117,7 +122,7 @@ func (r OpRow) OK() bool { return r.Verdict == "ok" }
 // everything. What fails is in the rows; the error is for what ends the run: a lost device, or ctx. The rows made
 // before it are returned beside it.
 func Ops(ctx context.Context, dev *gpu.Device, opts OpOptions) ([]OpRow, error) {
-	o, err := opts.complete()
+	o, err := opts.complete(dev.Caps())
 	if err != nil {
 		return nil, err
 	}
