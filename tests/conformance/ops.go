@@ -45,9 +45,9 @@ func Batches() []int { return []int{1, 2, 3, 7, 8} }
 type OpOptions struct {
 	Cases      []Case // nil for Cases and Further
 	Modes      []Mode
-	Batches    []int // of at most 8 images; nil for all, but for 1 and 3 of large layers on devices that are CPUs
+	Batches    []int       // of at most 8 images; nil for all, but for 1 and 3 of large layers on devices that are CPUs
 	Candidates []Candidate // nil for CandidatesFor the device
-	Full       bool // do not cut large maps
+	Full       bool        // do not cut large maps
 	Seed       uint64
 	Flags      string // further ones of the command that runs a failure again, such as "--device vulkan:1"
 
