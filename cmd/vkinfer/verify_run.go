@@ -32,7 +32,7 @@ func (v *verifier) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	run := &verifyRun{verifier: v, dev: dev, text: &verifyText{w: v.out, all: v.verbose, quiet: v.format != "text"},
+	run := &verifyRun{verifier: v, dev: dev, text: newVerifyText(v.out, v.verbose, v.format != "text"),
 		rep: &conformance.Report{Program: build().String(), Date: time.Now().UTC().Format(time.RFC3339), Command: v.command("", nil), Settings: v.settings()}}
 	run.rep.Settings.Full = run.full()
 	err = run.checks(ctx)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/table"
@@ -19,7 +20,15 @@ type verifyText struct {
 	quiet bool // print nothing
 	gap   bool // the last thing printed was a failure
 
-	summaries, failures, messages, ops, networks, switches int // printed so far
+	messages, ops, networks, switches int // printed so far
+	// So are these. What is new is not at the end: networks come before the switches of earlier ones.
+	summaries map[[2]string]bool
+	failures  map[conformance.FailureText]bool
+}
+
+// newVerifyText returns the text form that writes to w.
+func newVerifyText(w io.Writer, all, quiet bool) *verifyText {
+	return &verifyText{w: w, all: all, quiet: quiet, summaries: map[[2]string]bool{}, failures: map[conformance.FailureText]bool{}}
 }
 
 // begin prints what the report is about.
@@ -53,11 +62,12 @@ func (t *verifyText) more(r *conformance.Report) error {
 	if t.all {
 		t.rows(&sb, r)
 	}
-	summaries := r.Summary()
-	if t.gap && len(summaries) > t.summaries {
+	summaries := slices.DeleteFunc(r.Summary(), func(s conformance.Summary) bool { return t.summaries[[2]string{s.Check, s.Of}] })
+	if t.gap && len(summaries) > 0 {
 		sb.WriteByte('\n')
 	}
-	for _, s := range summaries[min(t.summaries, len(summaries)):] {
+	for _, s := range summaries {
+		t.summaries[[2]string{s.Check, s.Of}] = true
 		verdict := "ok"
 		if s.Failed > 0 {
 			verdict = "FAILED"
@@ -68,22 +78,23 @@ func (t *verifyText) more(r *conformance.Report) error {
 		}
 		sb.WriteString(strings.TrimRight(fmt.Sprintf("%-6s  %-22s  %-32s  %5d  %s", verdict, s.Check, s.Of, s.Done, note), " ") + "\n")
 	}
-	failures := r.Failures()
-	news := failures[min(t.failures, len(failures)):]
-	for i, f := range news {
-		if i == maxFailures && !t.all {
-			fmt.Fprintf(&sb, "\n  and %d more failures: --verbose, or -o html or json, has them all\n", len(news)-i)
-			break
+	failures := slices.DeleteFunc(r.Failures(), func(f conformance.FailureText) bool { return t.failures[f] })
+	for i, f := range failures {
+		t.failures[f] = true
+		switch {
+		case i < maxFailures || t.all:
+			failureText(&sb, f)
+		case i == maxFailures:
+			fmt.Fprintf(&sb, "\n  and %d more failures: --verbose, or -o html or json, has them all\n", len(failures)-i)
 		}
-		failureText(&sb, f)
 	}
-	if len(summaries) > t.summaries || len(news) > 0 {
-		t.gap = len(news) > 0
+	if len(summaries) > 0 || len(failures) > 0 {
+		t.gap = len(failures) > 0
 	}
 	for _, m := range r.Messages[min(t.messages, len(r.Messages)):] {
 		fmt.Fprintf(&sb, "  %s\n", m)
 	}
-	t.summaries, t.failures, t.messages = len(summaries), len(failures), len(r.Messages)
+	t.messages = len(r.Messages)
 	_, err := io.WriteString(t.w, sb.String())
 	return err
 }
