@@ -7,6 +7,9 @@ import "github.com/vkinfer/vkinfer/netplan/graph"
 // before the first network asks for it.
 func Further() []Case {
 	list := []Case{
+		// Rows of pictures that begin at any byte of a word, and padding on the left.
+		{Kind: "stem", In: graph.Shape{C: 3, H: 13, W: 19}, Out: 16, Kernel: 3, Stride: 2, Act: graph.SiLU},
+		{Kind: "stem", In: graph.Shape{C: 3, H: 14, W: 10}, Out: 8, Kernel: 3, Stride: 2},
 		{Kind: "conv1x1", In: graph.Shape{C: 61, H: 13, W: 9}, Out: 35, Act: graph.SiLU, Gate: true, Residual: true},
 		// So few products that the bound is a few ulp: the activation itself is judged.
 		{Kind: "conv1x1", In: graph.Shape{C: 2, H: 4, W: 33}, Out: 16, Act: graph.SiLU},
