@@ -54,8 +54,8 @@ func (c *Classifier) ClassifyBatch(ctx context.Context, pictures [][]byte) ([]Re
 // prepare decodes, resizes and crops pictures, one after the other in prepared; slot names the picture of each.
 // Pictures that fail have their result's Err set and are left out.
 func (c *Classifier) prepare(ctx context.Context, pictures [][]byte, results []Result) (prepared []uint8, slot []int, err error) {
-	if c.input.H != c.input.W || c.input.H != c.transform.Size {
-		return nil, nil, fmt.Errorf("vkinfer: pictures need a square input, this network takes %v", c.input)
+	if err := c.takesPictures(); err != nil {
+		return nil, nil, err
 	}
 	u8 := make([][]uint8, len(pictures))
 	var wg sync.WaitGroup
@@ -87,6 +87,14 @@ feed:
 		}
 	}
 	return prepared, slot, nil
+}
+
+// takesPictures complains about a network that pictures cannot be prepared for.
+func (c *Classifier) takesPictures() error {
+	if c.input.H != c.input.W || c.input.H != c.transform.Size {
+		return fmt.Errorf("vkinfer: pictures need a square input, this network takes %v", c.input)
+	}
+	return nil
 }
 
 func (c *Classifier) rank(logits []float32) Result {

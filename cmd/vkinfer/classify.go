@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"runtime"
 	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -116,7 +116,7 @@ func (c *classifier) run(ctx context.Context, name string, args []string) (err e
 		return err
 	}
 	defer c.closeNet(&err, cl)
-	return c.stream(ctx, cl, list, &first, items)
+	return c.stream(ctx, cl, list, first, items)
 }
 
 // checkStdin refuses to read standard input for two things.
@@ -137,54 +137,30 @@ func (c *classifier) skipped(folder string, others int) {
 	c.log.Warn(fmt.Sprintf("%s: no pictures in this folder, and %d files of other kinds", console.Printable(folder), others))
 }
 
-// stream classifies the pictures, batch by batch, and writes the results in order.
-func (c *classifier) stream(ctx context.Context, cl *vkinfer.Classifier, list pictures.List, first *pictures.Item, items <-chan pictures.Item) (err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+// stream classifies the pictures and writes the results in order.
+func (c *classifier) stream(ctx context.Context, cl *vkinfer.Classifier, list pictures.List, first pictures.Item, items <-chan pictures.Item) (err error) {
 	out := bufio.NewWriter(c.out)
 	w := results.New(c.format, out, min(c.topK, cl.Classes()))
-	jobs := make(chan *job, 1)
-	go func() {
-		defer close(jobs)
-		for j := c.nextJob(ctx, first, items); j != nil; j = c.nextJob(ctx, nil, items) {
-			go j.classify(ctx, cl)
-			select {
-			case jobs <- j:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
 	bar := c.progress(ctx, list)
 	defer bar.Stop()
 	done, failed := 0, 0
-	for j := range jobs {
-		<-j.finished
-		for i, it := range j.items {
-			if j.err != nil && j.results[i].Err == nil {
-				continue // never came to its turn
-			}
-			row := results.From(it.Path, j.results[i])
-			if row.Error != "" {
-				failed++
-				c.log.Error(console.Printable(it.Path) + ": " + row.Error)
-			}
-			done++
-			if err = w.Write(row); err != nil {
-				break
-			}
-		}
-		if err == nil {
-			err = out.Flush()
-		}
-		if err == nil {
-			err = j.err
-		}
-		if err != nil {
-			cancel()
+	for r, e := range cl.Stream(ctx, source(ctx, first, items), vkinfer.StreamOptions{}) {
+		if err = e; err != nil {
 			break
 		}
-		bar.Add(len(j.items))
+		row := results.From(r.Name, r.Result)
+		if row.Error != "" {
+			failed++
+			c.log.Error(console.Printable(r.Name) + ": " + row.Error)
+		}
+		done++
+		if err = w.Write(row); err == nil {
+			err = out.Flush()
+		}
+		if err != nil {
+			break
+		}
+		bar.Add(1)
 	}
 	if e := w.Close(); err == nil {
 		err = e
@@ -198,12 +174,32 @@ func (c *classifier) stream(ctx context.Context, cl *vkinfer.Classifier, list pi
 			err = fmt.Errorf("after %d pictures: %w", done, err)
 		}
 		return err
-	case ctx.Err() != nil:
-		return ctx.Err()
 	case failed > 0:
 		return partf("%d of %d pictures failed", failed, done)
 	}
 	return nil
+}
+
+// source makes the pictures that a list sends, after the first of them, a source of the classifier.
+func source(ctx context.Context, first pictures.Item, items <-chan pictures.Item) iter.Seq[vkinfer.Item] {
+	item := func(it pictures.Item) vkinfer.Item {
+		return vkinfer.Item{Name: it.Path, Err: plain(it.Err), Read: func() ([]byte, error) {
+			data, err := pictures.Read(it.Path, maxPicture)
+			return data, plain(err)
+		}}
+	}
+	return func(yield func(vkinfer.Item) bool) {
+		for it, ok := first, true; ok; {
+			if !yield(item(it)) {
+				return
+			}
+			select {
+			case it, ok = <-items:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
 }
 
 // progress shows a bar unless the results themselves are seen on the terminal.
@@ -216,78 +212,12 @@ func (c *classifier) progress(ctx context.Context, list pictures.List) *console.
 	return bar
 }
 
-// A job is a batch of pictures on its way.
-type job struct {
-	items    []pictures.Item
-	data     [][]byte // nil for pictures that could not be read
-	results  []vkinfer.Result
-	err      error // what stopped the batch
-	finished chan struct{}
-}
-
 const (
 	// maxPicture is the largest file taken for a picture.
 	maxPicture = 1 << 28
-	// maxJobBytes ends a batch early, so that large files do not fill the memory.
-	maxJobBytes = 1 << 27
-	// maxJobTensor bounds the bytes of a batch's input tensor, of which there are up to four.
+	// maxJobTensor bounds the bytes of a batch's input tensor.
 	maxJobTensor = 1 << 29
-	// idle is how long a batch waits for the next path of a slow list before it goes without.
-	idle = 50 * time.Millisecond
 )
-
-// nextJob reads the files of the next batch, nil when there are no more. first, unless nil, comes before items.
-func (c *classifier) nextJob(ctx context.Context, first *pictures.Item, items <-chan pictures.Item) *job {
-	j := &job{finished: make(chan struct{})}
-	total := 0
-	if first != nil {
-		total += j.read(*first)
-	}
-	timer := time.NewTimer(idle)
-	defer timer.Stop()
-	for len(j.items) < c.net.batch && total < maxJobBytes {
-		var late <-chan time.Time // an empty batch waits for ever
-		if len(j.items) > 0 {
-			timer.Reset(idle)
-			late = timer.C
-		}
-		select {
-		case it, ok := <-items:
-			if !ok {
-				return j.orNil()
-			}
-			total += j.read(it)
-		case <-late:
-			return j
-		case <-ctx.Done():
-			return nil
-		}
-	}
-	return j
-}
-
-func (j *job) orNil() *job {
-	if len(j.items) == 0 {
-		return nil
-	}
-	return j
-}
-
-// read adds a picture and returns its size.
-func (j *job) read(it pictures.Item) int {
-	var data []byte
-	if it.Err == nil {
-		data, it.Err = pictures.Read(it.Path, maxPicture)
-	}
-	if it.Err != nil {
-		data = nil
-		it.Err = plain(it.Err)
-	} else if data == nil {
-		data = []byte{}
-	}
-	j.items, j.data = append(j.items, it), append(j.data, data)
-	return len(data)
-}
 
 // plain strips "open FILE:" from an error that is printed after the file's name.
 func plain(err error) error {
@@ -296,30 +226,4 @@ func plain(err error) error {
 		return pe.Err
 	}
 	return err
-}
-
-// classify runs the batch.
-func (j *job) classify(ctx context.Context, cl *vkinfer.Classifier) {
-	defer close(j.finished)
-	j.results = make([]vkinfer.Result, len(j.items))
-	var good [][]byte
-	var slot []int
-	for i, it := range j.items {
-		if it.Err != nil {
-			j.results[i].Err = it.Err
-			continue
-		}
-		good, slot = append(good, j.data[i]), append(slot, i)
-	}
-	j.data = nil
-	if len(good) == 0 {
-		return
-	}
-	res, err := cl.ClassifyBatch(ctx, good)
-	for k, i := range slot {
-		if k < len(res) {
-			j.results[i] = res[k]
-		}
-	}
-	j.err = err
 }

@@ -1,0 +1,292 @@
+package vkinfer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"iter"
+	"math"
+	"reflect"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/vkinfer/vkinfer/netplan/graph"
+	"github.com/vkinfer/vkinfer/netplan/models"
+	"github.com/vkinfer/vkinfer/netplan/preprocess"
+)
+
+// meanEngine's logits are functions of a picture's mean.
+type meanEngine struct {
+	engine
+	batch int
+	size  int
+	fail  func(call int64) error
+	calls atomic.Int64
+	most  atomic.Int64 // largest batch seen
+}
+
+func (e *meanEngine) info() DeviceInfo { return DeviceInfo{MaxBatch: e.batch} }
+
+func (e *meanEngine) runPictures(ctx context.Context, pictures []uint8, n int) ([]float32, error) {
+	call := e.calls.Add(1)
+	e.most.Store(max(e.most.Load(), int64(n)))
+	if n > e.batch || len(pictures) != n*e.size {
+		return nil, fmt.Errorf("%d bytes for a batch of %d", len(pictures), n)
+	}
+	if e.fail != nil {
+		if err := e.fail(call); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]float32, 0, 5*n)
+	for i := range n {
+		sum := 0
+		for _, v := range pictures[i*e.size:][:e.size] {
+			sum += int(v)
+		}
+		mean := float64(sum) / float64(e.size)
+		for c := range 5 {
+			out = append(out, float32(math.Sin(mean*float64(c+1))))
+		}
+	}
+	return out, ctx.Err()
+}
+
+func meanClassifier(t testing.TB, batch, workers int) (*Classifier, *meanEngine) {
+	t.Helper()
+	spec, err := models.Lookup("efficientnet_b1_pruned")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := spec.Transform
+	tr.Size = 8
+	e := &meanEngine{batch: batch, size: 8 * 8 * 3}
+	return &Classifier{spec: spec, transform: tr, input: graph.Shape{C: 3, H: 8, W: 8}, topK: 3, workers: workers, classes: 5,
+		limits: preprocess.Limits{}, engine: e}, e
+}
+
+// grays are PNG files of 256 grays.
+func grays(t testing.TB) (files [256][]byte) {
+	t.Helper()
+	for v := range files {
+		img := image.NewGray(image.Rect(0, 0, 9, 9))
+		for i := range img.Pix {
+			img.Pix[i] = uint8(v)
+		}
+		img.SetGray(0, 0, color.Gray{uint8(v)})
+		var b bytes.Buffer
+		if err := png.Encode(&b, img); err != nil {
+			t.Fatal(err)
+		}
+		files[v] = b.Bytes()
+	}
+	return files
+}
+
+// graySource has n pictures, some of which cannot be read; pulled counts those taken from it.
+func graySource(files *[256][]byte, n int, pulled *atomic.Int64) iter.Seq[Item] {
+	return func(yield func(Item) bool) {
+		for i := range n {
+			if pulled != nil {
+				pulled.Add(1)
+			}
+			item := Item{Name: fmt.Sprint(i), Read: func() ([]byte, error) { return files[i*7%256], nil }}
+			switch {
+			case i%101 == 50:
+				item.Read = func() ([]byte, error) { return files[1][:20], nil }
+			case i%103 == 60:
+				item.Read = func() ([]byte, error) { return nil, errors.New("no such thing") }
+			case i%107 == 70:
+				item.Read, item.Err = nil, errors.New("not to be had")
+			}
+			if !yield(item) {
+				return
+			}
+		}
+	}
+}
+
+func TestStream(t *testing.T) {
+	files := grays(t)
+	const n = 1000
+	var want []Result
+	single, _ := meanClassifier(t, 1, 1)
+	for item := range graySource(&files, n, nil) {
+		data, err := []byte(nil), item.Err
+		if err == nil {
+			data, err = item.Read()
+		}
+		r := Result{Err: err}
+		if err == nil {
+			r.Predictions, r.Err = single.Classify(t.Context(), data)
+		}
+		want = append(want, r)
+	}
+	for _, test := range []struct {
+		batch, workers int
+		unordered      bool
+	}{{1, 1, false}, {8, 4, false}, {64, 3, false}, {5000, 2, false}, {8, 4, true}, {7, 1, true}} {
+		c, _ := meanClassifier(t, test.batch, test.workers)
+		seen := make([]bool, n)
+		at := int64(0)
+		for r, err := range c.Stream(t.Context(), graySource(&files, n, nil), StreamOptions{Unordered: test.unordered, Idle: time.Millisecond}) {
+			if err != nil {
+				t.Fatalf("%+v: %v", test, err)
+			}
+			if !test.unordered && r.Index != at {
+				t.Fatalf("%+v: picture %d came when it was %d's turn", test, r.Index, at)
+			}
+			at++
+			if seen[r.Index] || r.Name != fmt.Sprint(r.Index) {
+				t.Fatalf("%+v: picture %d twice, or as %q", test, r.Index, r.Name)
+			}
+			seen[r.Index] = true
+			w := want[r.Index]
+			if fmt.Sprint(r.Err) != fmt.Sprint(w.Err) || !reflect.DeepEqual(r.Predictions, w.Predictions) {
+				t.Fatalf("%+v: picture %d: %+v, alone %+v", test, r.Index, r.Result, w)
+			}
+		}
+		if at != n {
+			t.Errorf("%+v: %d results for %d pictures", test, at, n)
+		}
+	}
+}
+
+// settled waits until there are no more goroutines than before.
+func settled(t *testing.T, before int) {
+	t.Helper()
+	for range 200 {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Errorf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+}
+
+func TestStreamIsBounded(t *testing.T) {
+	files := grays(t)
+	before := runtime.NumGoroutine()
+	c, _ := meanClassifier(t, 4, 2)
+	var pulled atomic.Int64
+	taken := int64(0)
+	for range c.Stream(t.Context(), graySource(&files, 10000, &pulled), StreamOptions{}) {
+		if taken++; taken%50 == 0 {
+			time.Sleep(5 * time.Millisecond) // a slow loop
+			if ahead := pulled.Load() - taken; ahead > int64(c.InFlight())+1 {
+				t.Fatalf("%d pictures ahead of the loop, want at most %d", ahead, c.InFlight()+1)
+			}
+		}
+		if taken == 500 {
+			break
+		}
+	}
+	settled(t, before)
+}
+
+func TestStreamStops(t *testing.T) {
+	files := grays(t)
+	before := runtime.NumGoroutine()
+	broken := errors.New("broken")
+	c, e := meanClassifier(t, 4, 2)
+	e.fail = func(call int64) error {
+		if call == 20 {
+			return broken
+		}
+		return nil
+	}
+	var last error
+	n := 0
+	for _, err := range c.Stream(t.Context(), graySource(&files, 10000, nil), StreamOptions{}) {
+		if last != nil {
+			t.Fatal("the iteration went on after an error")
+		}
+		if last = err; err == nil {
+			n++
+		}
+	}
+	if !errors.Is(last, broken) || n > 20*4+300 {
+		t.Errorf("a broken device: %v after %d results", last, n)
+	}
+	settled(t, before)
+
+	// A source that never ends and then waits for ever; a context that ends.
+	e.fail = nil
+	ctx, cancel := context.WithCancel(t.Context())
+	stuck := make(chan struct{})
+	source := func(yield func(Item) bool) {
+		for item := range graySource(&files, 30, nil) {
+			yield(item)
+		}
+		<-stuck
+	}
+	n, last = 0, nil
+	for _, err := range c.Stream(ctx, source, StreamOptions{}) {
+		if err != nil {
+			last = err
+			continue
+		}
+		if n++; n == 30 { // all came, though the last batch is incomplete
+			cancel()
+		}
+	}
+	if n != 30 || !errors.Is(last, context.Canceled) {
+		t.Errorf("a source that waits: %d results, %v", n, last)
+	}
+	close(stuck)
+	settled(t, before)
+	cancel()
+	last = nil
+	for _, err := range c.Stream(ctx, graySource(&files, 10, nil), StreamOptions{}) {
+		last = err
+	}
+	if !errors.Is(last, context.Canceled) {
+		t.Errorf("a context that has ended: %v", last)
+	}
+	c.input.W = 9
+	for _, err := range c.Stream(t.Context(), graySource(&files, 10, nil), StreamOptions{}) {
+		if err == nil {
+			t.Error("pictures for an input that is not square")
+		}
+	}
+}
+
+// TestStreamMemory: what is held does not grow with the number of pictures.
+func TestStreamMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
+	files := grays(t)
+	c, _ := meanClassifier(t, 32, 2)
+	heap := func() uint64 {
+		time.Sleep(50 * time.Millisecond) // until every stage waits for the loop
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	var first uint64
+	n, most := 0, uint64(0)
+	for r, err := range c.Stream(t.Context(), graySource(&files, 100_000, nil), StreamOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch n++; {
+		case n == 2000:
+			first = heap()
+		case n%10_000 == 0:
+			most = max(most, heap())
+		}
+		_ = r
+	}
+	if n != 100_000 || most > first+1<<20 {
+		t.Errorf("%d pictures; %d bytes in use after 2000, up to %d later", n, first, most)
+	}
+	t.Logf("%d pictures; %d bytes in use after 2000, up to %d later", n, first, most)
+}
