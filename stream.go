@@ -20,6 +20,9 @@ type Item struct {
 type StreamOptions struct {
 	Unordered bool          // results come as they are ready, instead of in the order of the source
 	Idle      time.Duration // how long an incomplete batch waits for the next picture, 0 for 50 ms
+	// Beside are other classifiers, with the same input and transform, that get the same pictures: another precision, a
+	// device or weights to compare with. They are the caller's to close.
+	Beside []*Classifier
 }
 
 // StreamResult is what became of one Item.
@@ -27,6 +30,7 @@ type StreamResult struct {
 	Index int64  // its place in the source, from 0
 	Name  string // the Item's
 	Result
+	Beside []Result // those of StreamOptions.Beside, nil where Err is set
 }
 
 // Stream classifies the pictures of a source of any length. Reading, decoding, the device and the caller's loop
@@ -41,6 +45,12 @@ func (c *Classifier) Stream(ctx context.Context, source iter.Seq[Item], opts Str
 		if err := c.takesPictures(); err != nil {
 			yield(StreamResult{}, err)
 			return
+		}
+		for _, b := range opts.Beside {
+			if b.transform != c.transform || b.input != c.input {
+				yield(StreamResult{}, fmt.Errorf("vkinfer: %s and %s beside it prepare pictures differently (%+v, %+v), want the same", c.spec.Name, b.spec.Name, c.transform, b.transform))
+				return
+			}
 		}
 		if opts.Idle <= 0 {
 			opts.Idle = 50 * time.Millisecond
@@ -224,13 +234,26 @@ func (s *stream) run() {
 			pictures = append(pictures, p.picture[:size]...)
 			p.picture = nil
 		}
-		logits, err := s.c.engine.runPictures(s.ctx, pictures, len(batch))
-		if err != nil {
-			s.cancel(err)
-			return
+		for k := -1; k < len(s.opts.Beside); k++ {
+			c := s.c
+			if k >= 0 {
+				c = s.opts.Beside[k]
+			}
+			logits, err := c.engine.runPictures(s.ctx, pictures, len(batch))
+			if err != nil {
+				s.cancel(err)
+				return
+			}
+			for i, p := range batch {
+				r := c.rank(logits[i*c.classes : (i+1)*c.classes])
+				if k < 0 {
+					p.result.Result = r
+				} else {
+					p.result.Beside = append(p.result.Beside, r)
+				}
+			}
 		}
-		for i, p := range batch {
-			p.result.Result = s.c.rank(logits[i*s.c.classes : (i+1)*s.c.classes])
+		for _, p := range batch {
 			s.results <- p
 		}
 	}

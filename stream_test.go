@@ -158,6 +158,38 @@ func TestStream(t *testing.T) {
 	}
 }
 
+func TestStreamBeside(t *testing.T) {
+	files := grays(t)
+	c, _ := meanClassifier(t, 8, 2)
+	other, e := meanClassifier(t, 16, 1)
+	other.classes, other.topK = 5, 1
+	n := 0
+	for r, err := range c.Stream(t.Context(), graySource(&files, 200, nil), StreamOptions{Beside: []*Classifier{other, c}}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+		if r.Err != nil {
+			if r.Beside != nil {
+				t.Errorf("picture %d failed, and has %+v beside", r.Index, r.Beside)
+			}
+			continue
+		}
+		if len(r.Beside) != 2 || len(r.Beside[0].Predictions) != 1 || r.Beside[0].Predictions[0] != r.Predictions[0] || !reflect.DeepEqual(r.Beside[1], r.Result) {
+			t.Errorf("picture %d: %+v", r.Index, r)
+		}
+	}
+	if n != 200 || e.calls.Load() == 0 {
+		t.Errorf("%d results, %d calls", n, e.calls.Load())
+	}
+	other.transform.CropPct = 1
+	for _, err := range c.Stream(t.Context(), graySource(&files, 200, nil), StreamOptions{Beside: []*Classifier{other}}) {
+		if err == nil {
+			t.Error("another transform beside was taken")
+		}
+	}
+}
+
 // settled waits until there are no more goroutines than before.
 func settled(t *testing.T, before int) {
 	t.Helper()
