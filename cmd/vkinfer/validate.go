@@ -1,0 +1,434 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/vkinfer/vkinfer"
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/accuracy"
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/console"
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/pictures"
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/results"
+	"github.com/vkinfer/vkinfer/netplan/models"
+)
+
+// validator is the subcommand validate.
+type validator struct {
+	*app
+	net         netFlags
+	precisions  []string
+	workers     int
+	cropPct     share
+	classMap    string
+	realLabels  string
+	logFreq     int
+	resultsFile string
+	predictions string
+	sheet       string
+	minTop1     percentage
+	format      string
+
+	spec    *models.Spec
+	paths   []string
+	classes map[string]int // by folder
+	real    accuracy.Real
+	outcome outcome
+}
+
+// outcome is what validate found.
+type outcome struct {
+	meters  []accuracy.Meter // by precision
+	failed  int              // pictures that could not be read
+	left    int              // pictures without an accepted class
+	differ  []disagreement
+	seconds float64
+}
+
+// disagreement is a picture whose best class is not the same in all precisions.
+type disagreement struct {
+	Filename string   `json:"filename"`
+	Targets  []int    `json:"targets"` // its right classes
+	Answers  []answer `json:"answers"` // by precision
+}
+
+// answer is what one precision said.
+type answer struct {
+	Precision string  `json:"precision"`
+	Index     int     `json:"index"`
+	Label     string  `json:"label"`
+	Prob      float32 `json:"prob"`
+	Margin    float32 `json:"margin"` // from the best logit to the second
+}
+
+// verdictRow is a line of --predictions.
+type verdictRow struct {
+	Filename    string                          `json:"filename"`
+	Targets     []int                           `json:"targets,omitempty"`
+	Predictions map[string][]results.Prediction `json:"predictions,omitempty"` // by precision
+	Error       string                          `json:"error,omitempty"`
+}
+
+func validateCommand(a *app) *cobra.Command {
+	v := &validator{app: a}
+	cmd := &cobra.Command{
+		Use:     "validate MODEL DIR",
+		GroupID: groupCheck,
+		Short:   "Measure the accuracy over a folder of labelled pictures",
+		Long: `Measure the accuracy over a tree that has a folder for each class, as ImageNet's validation set is usually
+unpacked. Pictures are prepared as the published evaluation of the model does, and the results are those of timm's
+validate script: Acc@1 and Acc@5 in percent, a line "--result" with one JSON object at the end, and the same columns
+in --results-file.
+
+The folder that a picture lies in names its class. With --class-map, line N+1 of the file is the name of the folder
+of class N. Without it folders named by WordNet ids (n01440764) are ImageNet's classes, and otherwise there must be
+one for each class of the network; they are numbered in their natural order, as timm does. --real-labels counts by the
+reassessed labels of ImageNet (ReaL) instead, and leaves out the pictures without any.
+
+With several precisions, --precision float32,amp, every picture is prepared once and runs in each. The pictures whose
+best class differs are listed, and shown by --sheet.
+
+A picture that cannot be read is told and left out, and the exit status is 1 then. With --min-top1 it is 3 if Acc@1
+of any precision is lower.`,
+		Example: `  vkinfer validate efficientnet_b1_pruned imagenet/val
+  vkinfer validate efficientnet_b1_pruned --precision float32,amp --sheet differ.html imagenet/val
+  vkinfer validate efficientnet_b3_pruned --checkpoint my.pth --class-map classes.txt --min-top1 78 pictures/`,
+		Args:              v.args,
+		ValidArgsFunction: completeModel,
+		RunE:              a.action(func(cmd *cobra.Command, args []string) error { return v.run(cmd.Context(), args[0], args[1]) }),
+	}
+	v.net.addCheckpoint(cmd, "the ones that 'vkinfer fetch' got")
+	v.net.addDevice(cmd)
+	v.addQuirks(cmd)
+	choicesFlag(cmd, &v.precisions, "precision", "arithmetic of the network; several, separated by commas, are compared", precisions...)
+	v.net.addImgSize(cmd)
+	v.net.addBatch(cmd, 8, "pictures that run through the network at once")
+	f := cmd.Flags()
+	numberFlag(cmd, &v.workers, "workers", "j", runtime.GOMAXPROCS(0), 1, 1024, "pictures that are decoded at once")
+	f.Var(&v.cropPct, "crop-pct", "share of the resized picture that the centre crop keeps (default the model's own)")
+	f.StringVar(&v.classMap, "class-map", "", "`FILE` with the folder of each class, one name per line, in index order")
+	f.StringVar(&v.realLabels, "real-labels", "", "`FILE` real.json with the reassessed labels of ImageNet's validation set")
+	numberFlag(cmd, &v.logFreq, "log-freq", "", 10, 1, 1<<31-1, "batches between two lines of the log (where no progress bar is shown)")
+	f.StringVar(&v.resultsFile, "results-file", "", "CSV `FILE` with the results, in timm's columns")
+	f.StringVar(&v.predictions, "predictions", "", "JSON lines `FILE` with the classes of every picture, its five most likely in each precision")
+	f.StringVar(&v.sheet, "sheet", "", "HTML `FILE` with the pictures whose best class differs between precisions")
+	f.Var(&v.minTop1, "min-top1", "exit with status 3 if Acc@1 is below this many percent")
+	choiceFlag(cmd, &v.format, "output", "o", "form of the results", "text", "json", "csv")
+	return cmd
+}
+
+// args complains about a forgotten model before a forgotten folder.
+func (v *validator) args(cmd *cobra.Command, given []string) error {
+	if len(given) > 0 {
+		if _, err := model(given[0]); err != nil {
+			return err
+		}
+	}
+	return args(2, "MODEL", "DIR")(cmd, given)
+}
+
+func (v *validator) run(ctx context.Context, name, dir string) (err error) {
+	if v.spec, err = model(name); err != nil {
+		return err
+	}
+	if v.sheet != "" && len(v.precisions) < 2 {
+		return usagef("--sheet shows where precisions differ, want several, such as --precision float32,amp")
+	}
+	for flag, path := range map[string]string{"--results-file": v.resultsFile, "--predictions": v.predictions, "--sheet": v.sheet} {
+		if path == "-" {
+			return usagef("%s -: standard output is taken by the results, want a file", flag)
+		}
+		if path != "" {
+			if err := v.needOutput(flag, path, "FILE"); err != nil {
+				return err
+			}
+		}
+	}
+	if v.classMap == "-" && v.net.checkpoint == "-" {
+		return usagef("standard input (-) can be named once only, for --checkpoint or --class-map")
+	}
+	names, err := v.labels(v.classMap)
+	if err != nil {
+		return err
+	}
+	if err := v.find(ctx, dir); err != nil {
+		return err
+	}
+	sd, err := v.stateDict(ctx, v.spec, v.net.checkpoint)
+	if err != nil {
+		return err
+	}
+	var nets []*vkinfer.Classifier
+	for _, precision := range v.precisions {
+		v.net.precision = precision
+		v.net.batch = max(1, min(v.net.batch, len(v.paths)))
+		cl, err := v.open(ctx, v.spec, sd, &v.net, vkinfer.Options{CropPct: float64(v.cropPct), Labels: names, TopK: 5, Workers: v.workers})
+		if err != nil {
+			return err
+		}
+		defer v.closeNet(&err, cl)
+		nets = append(nets, cl)
+		if len(nets) == 1 { // before further work: the folders must fit the classes
+			if err := v.match(cl.Classes(), names); err != nil {
+				return err
+			}
+		}
+	}
+	start := time.Now()
+	if err := v.measure(ctx, nets); err != nil {
+		return err
+	}
+	v.outcome.seconds = time.Since(start).Seconds()
+	return v.report(ctx, nets[0])
+}
+
+// find lists the pictures.
+func (v *validator) find(ctx context.Context, dir string) error {
+	if info, err := os.Stat(dir); err != nil {
+		return usagef("%s: %w", dir, plain(err))
+	} else if !info.IsDir() {
+		return usagef("%s: is a file, want a folder that has a folder with pictures for each class", dir)
+	}
+	items := make(chan pictures.Item, 64)
+	go pictures.List{Args: []string{dir}}.Send(ctx, items)
+	loose := 0
+	for it := range items {
+		switch {
+		case it.Err != nil:
+			return usagef("%s: %w", it.Path, plain(it.Err))
+		case v.realLabels == "" && filepath.Clean(filepath.Dir(it.Path)) == filepath.Clean(dir):
+			loose++
+		default:
+			v.paths = append(v.paths, it.Path)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(v.paths) == 0 {
+		return usagef("%s: no pictures in folders below it (%d in itself), want a folder with pictures for each class", dir, loose)
+	}
+	if loose > 0 {
+		v.log.Warn(fmt.Sprintf("%s: %d pictures lie in no class's folder and are left out", console.Printable(dir), loose))
+	}
+	return nil
+}
+
+// match finds the class of each folder.
+func (v *validator) match(classes int, classMap []string) (err error) {
+	if v.realLabels != "" {
+		f, err := os.Open(v.realLabels)
+		if err != nil {
+			return usagef("ReaL labels: %w", err)
+		}
+		defer f.Close()
+		if v.real, err = accuracy.ReadReal(bufio.NewReader(f), classes); err != nil {
+			return usagef("%s: %w", v.realLabels, err)
+		}
+		return nil
+	}
+	folders := make([]string, len(v.paths))
+	for i, p := range v.paths {
+		folders[i] = accuracy.Folder(p)
+	}
+	if v.classes, err = accuracy.Classes(folders, classes, classMap, models.WNIDs()); err != nil {
+		return usagef("%w", err)
+	}
+	return nil
+}
+
+// right returns the classes that are right for a picture.
+func (v *validator) right(path string) ([]int, error) {
+	if v.real != nil {
+		return v.real.Right(path)
+	}
+	return []int{v.classes[accuracy.Folder(path)]}, nil
+}
+
+// items are the pictures as a source of the classifier.
+func (v *validator) items() iter.Seq[vkinfer.Item] {
+	return func(yield func(vkinfer.Item) bool) {
+		for _, path := range v.paths {
+			it := vkinfer.Item{Name: path, Read: func() ([]byte, error) {
+				data, err := pictures.Read(path, maxPicture)
+				return data, plain(err)
+			}}
+			if _, it.Err = v.right(path); !yield(it) {
+				return
+			}
+		}
+	}
+}
+
+// measure runs all pictures through the networks.
+func (v *validator) measure(ctx context.Context, nets []*vkinfer.Classifier) (err error) {
+	v.outcome.meters = make([]accuracy.Meter, len(nets))
+	var rows *outputFile
+	if v.predictions != "" {
+		if rows, err = createOutput(v.predictions); err != nil {
+			return usagef("--predictions: %w", err)
+		}
+		defer rows.abandon()
+	}
+	bar := v.console.Progress("validate", int64(len(v.paths)), false)
+	defer bar.Stop()
+	start, done := time.Now(), 0
+	for r, err := range nets[0].Stream(ctx, v.items(), vkinfer.StreamOptions{Beside: nets[1:]}) {
+		if err != nil {
+			return fmt.Errorf("after %d of %d pictures: %w", done, len(v.paths), err)
+		}
+		row := v.judge(r)
+		if rows != nil {
+			line, err := json.Marshal(row)
+			if err == nil {
+				_, err = rows.Write(append(line, '\n'))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		done++
+		bar.Add(1)
+		if done%(v.logFreq*v.net.batch) == 0 && !v.console.ShowsProgress() && !v.quiet {
+			m := v.outcome.meters[0]
+			v.log.Info(fmt.Sprintf("Test: [%d/%d]  %.1f img/s  Acc@1: %.3f  Acc@5: %.3f", done, len(v.paths),
+				float64(done)/time.Since(start).Seconds(), m.Acc1(), m.Acc5()))
+		}
+	}
+	if rows != nil {
+		return rows.commit()
+	}
+	return nil
+}
+
+// judge counts one picture.
+func (v *validator) judge(r vkinfer.StreamResult) verdictRow {
+	row := verdictRow{Filename: r.Name, Predictions: map[string][]results.Prediction{}}
+	all := append([]vkinfer.Result{r.Result}, r.Beside...)
+	for i, one := range all {
+		made := results.From(r.Name, one)
+		if made.Error != "" {
+			row.Error = made.Error
+			break
+		}
+		row.Predictions[v.precisions[i]] = made.Predictions
+	}
+	if row.Error != "" {
+		row.Predictions = nil
+		v.outcome.failed++
+		v.log.Error(console.Printable(r.Name) + ": " + row.Error)
+		return row
+	}
+	row.Targets, _ = v.right(r.Name) // an error would have been the result's
+	if len(row.Targets) == 0 {
+		v.outcome.left++
+		return row
+	}
+	d := disagreement{Filename: r.Name, Targets: row.Targets}
+	same := true
+	for i, precision := range v.precisions {
+		ps := row.Predictions[precision]
+		ranked := make([]int, len(ps))
+		for k, p := range ps {
+			ranked[k] = p.Index
+		}
+		v.outcome.meters[i].Add(ranked, row.Targets)
+		a := answer{Precision: precision, Index: ps[0].Index, Label: ps[0].Label, Prob: ps[0].Prob}
+		if len(ps) > 1 {
+			a.Margin = ps[0].Logit - ps[1].Logit
+		}
+		d.Answers = append(d.Answers, a)
+		same = same && a.Index == d.Answers[0].Index
+	}
+	if !same {
+		v.outcome.differ = append(v.outcome.differ, d)
+	}
+	return row
+}
+
+// percentage is a flag that takes a number from 0 to 100.
+type percentage float64
+
+func (p *percentage) String() string {
+	if *p == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(float64(*p), 'g', -1, 64)
+}
+func (p *percentage) Type() string { return "PERCENT" }
+
+func (p *percentage) Set(text string) error {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(f >= 0 && f <= 100) {
+		return errors.New("want percent, a number from 0 to 100, such as 78.2")
+	}
+	*p = percentage(f)
+	return nil
+}
+
+// outputFile is a file that appears when it is complete, and not before.
+type outputFile struct {
+	*bufio.Writer
+	f      *os.File
+	target string
+}
+
+func createOutput(path string) (*outputFile, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return nil, err
+	}
+	return &outputFile{bufio.NewWriter(f), f, path}, nil
+}
+
+// commit puts the file in its place.
+func (o *outputFile) commit() error {
+	err := o.Flush()
+	if e := o.f.Chmod(0o644); err == nil {
+		err = e
+	}
+	if e := o.f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(o.f.Name(), o.target)
+	}
+	if err != nil {
+		os.Remove(o.f.Name())
+		return fmt.Errorf("%s: %w", o.target, err)
+	}
+	o.f = nil
+	return nil
+}
+
+// abandon removes what was not committed.
+func (o *outputFile) abandon() {
+	if o.f != nil {
+		o.f.Close()
+		os.Remove(o.f.Name())
+	}
+}
+
+// writeOutput writes a whole file at once.
+func writeOutput(path string, b *bytes.Buffer) error {
+	o, err := createOutput(path)
+	if err != nil {
+		return err
+	}
+	defer o.abandon()
+	if _, err := o.Write(b.Bytes()); err != nil {
+		return err
+	}
+	return o.commit()
+}
