@@ -28,6 +28,9 @@ type classifier struct {
 	classMap string
 	format   string
 	null     bool
+	shard    shard
+	file     string
+	resume   bool
 }
 
 func classifyCommand(a *app) *cobra.Command {
@@ -44,9 +47,15 @@ size/crop, bicubic, cut to the centre, normalised. The results come in the order
 cannot be read is reported, as a row (json, jsonl, csv) and on standard error; the others are classified all
 the same, and the exit status is 1 then.
 
+With --results-file the rows go to FILE.part as they come, and FILE appears when it is complete. After a crash or an
+interrupt --resume goes on behind the last complete row: nothing is lost, nothing comes twice. --shard I/N takes every
+Nth picture, from the one numbered I from 0, so that N machines share a list; 'vkinfer merge' puts their files together
+again. --shard auto/N takes I from JOB_COMPLETION_INDEX, which Kubernetes sets for indexed jobs.
+
 The columns of csv are filename, index_0.., label_0.., prob_0.. (without numbers for --topk 1), and error.`,
 		Example: `  vkinfer classify efficientnet_b1_pruned --checkpoint b1.pth photo.jpg
   vkinfer classify efficientnet_b1_pruned -o csv --topk 1 photos/ > photos.csv
+  vkinfer classify efficientnet_b1_pruned --shard 3/16 --results-file part3.jsonl --resume photos/
   find . -name '*.jpg' | vkinfer classify efficientnet_b3_pruned --checkpoint b3.safetensors -o jsonl -`,
 		Args:              c.args,
 		ValidArgsFunction: completeModel,
@@ -65,6 +74,9 @@ The columns of csv are filename, index_0.., label_0.., prob_0.. (without numbers
 	f.StringVar(&c.classMap, "class-map", "", "`FILE` with the names of the classes, one per line (default ImageNet's for 1000 classes)")
 	f.BoolVarP(&c.null, "null", "0", false, "paths in a list on standard input end with a zero byte (find -print0)")
 	choiceFlag(cmd, &c.format, "output", "o", "form of the results", results.Formats...)
+	f.StringVar(&c.file, "results-file", "", "`FILE` for the results instead of standard output, .jsonl or .csv")
+	f.BoolVar(&c.resume, "resume", false, "continue an interrupted --results-file; one that is complete is left as it is")
+	f.Var(&c.shard, "shard", "take only every Nth picture, beginning with number I from 0: I/N, or auto/N")
 	return cmd
 }
 
@@ -84,6 +96,9 @@ func (c *classifier) run(ctx context.Context, name string, args []string) (err e
 		return err
 	}
 	if err := c.checkStdin(args); err != nil {
+		return err
+	}
+	if complete, err := c.checkFile(); err != nil || complete {
 		return err
 	}
 	names, err := c.labels(c.classMap)
@@ -139,12 +154,30 @@ func (c *classifier) skipped(folder string, others int) {
 
 // stream classifies the pictures and writes the results in order.
 func (c *classifier) stream(ctx context.Context, cl *vkinfer.Classifier, list pictures.List, first pictures.Item, items <-chan pictures.Item) (err error) {
+	k := min(c.topK, cl.Classes())
+	pics := c.shard.of(source(ctx, first, items))
 	out := bufio.NewWriter(c.out)
-	w := results.New(c.format, out, min(c.topK, cl.Classes()))
+	w := results.New(c.format, out, k)
+	done, failed := 0, 0
+	var file *results.File
+	if c.file != "" {
+		if file, err = results.OpenFile(c.file, c.format, k, c.settings(cl), c.resume); err != nil {
+			return usagef("--results-file %w", err)
+		}
+		defer file.Close()
+		w, done, failed = file, file.Rows, file.Failed
+		if done > 0 {
+			c.log.Info(fmt.Sprintf("%s: going on after %d pictures", c.file, done))
+		}
+	}
+	var skipErr error
+	if file != nil {
+		pics = skip(pics, file, &skipErr)
+	}
 	bar := c.progress(ctx, list)
 	defer bar.Stop()
-	done, failed := 0, 0
-	for r, e := range cl.Stream(ctx, source(ctx, first, items), vkinfer.StreamOptions{}) {
+	bar.Add(done)
+	for r, e := range cl.Stream(ctx, pics, vkinfer.StreamOptions{}) {
 		if err = e; err != nil {
 			break
 		}
@@ -162,11 +195,20 @@ func (c *classifier) stream(ctx context.Context, cl *vkinfer.Classifier, list pi
 		}
 		bar.Add(1)
 	}
-	if e := w.Close(); err == nil {
-		err = e
+	if err == nil {
+		err = skipErr
 	}
-	if e := out.Flush(); err == nil {
-		err = e
+	if file != nil {
+		if err == nil {
+			err = file.Commit()
+		}
+	} else {
+		if e := w.Close(); err == nil {
+			err = e
+		}
+		if e := out.Flush(); err == nil {
+			err = e
+		}
 	}
 	switch {
 	case err != nil:

@@ -122,7 +122,7 @@ rest was done; 2 wrong usage, nothing was run; 3 it ran and a check failed; 4 no
 	root.SetFlagErrorFunc(flagError)
 	root.SuggestionsMinimumDistance = 3
 	root.AddCommand(
-		classifyCommand(a), preprocessCommand(a), runCommand(a), validateCommand(a),
+		classifyCommand(a), preprocessCommand(a), runCommand(a), validateCommand(a), mergeCommand(a),
 		fetchCommand(a), synthCommand(a), convertCommand(a),
 		devicesCommand(a), modelsCommand(a), infoCommand(a), planCommand(a),
 		verifyCommand(a), doctorCommand(a), benchCommand(a), profileCommand(a),

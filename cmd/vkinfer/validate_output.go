@@ -258,8 +258,8 @@ var sheetTemplate = template.Must(template.New("sheet").Funcs(template.FuncMap{
 <style>
 body { font: 15px/1.4 system-ui, sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em; color: #222; background: #fff }
 figure { display: flex; gap: 1.2em; margin: 0 0 1.2em; padding-bottom: 1.2em; border-bottom: 1px solid #ddd; break-inside: avoid }
-img { width: 180px; height: 180px; flex: none } figcaption { min-width: 0; overflow-wrap: anywhere }
-table { border-collapse: collapse; margin-top: .5em } td, th { padding: .15em .9em .15em 0; text-align: left; vertical-align: top } td.n { text-align: right; font-variant-numeric: tabular-nums }
+img, p.e { width: 180px; flex: none; margin: 0 } img { height: 180px } figcaption { min-width: 0 } b, p.e { overflow-wrap: anywhere }
+table { border-collapse: collapse; margin-top: .5em } td, th { padding: .15em .9em .15em 0; text-align: left; vertical-align: top } td.n, th.n { text-align: right } td.n { font-variant-numeric: tabular-nums }
 .right { color: #06691e; font-weight: 600 } p.e { color: #a00 }
 </style></head><body>
 <h1>{{.Model}}: where precisions differ</h1>
@@ -267,7 +267,7 @@ table { border-collapse: collapse; margin-top: .5em } td, th { padding: .15em .9
 {{.Size}} × {{.Size}} pixels. The margin is the best logit's distance to the second.</p>
 {{range .Pictures}}{{$right := .Targets}}<figure>{{if .Error}}<p class="e">{{.Error}}</p>{{else}}<img src="{{.Data}}" alt="">{{end}}
 <figcaption><b>{{.Filename}}</b><br>right: {{range $i, $n := .Names}}{{if $i}}; {{end}}{{index $right $i}} {{$n}}{{end}}
-<table><tr><th>precision</th><th>best class</th><th>probability</th><th>margin</th></tr>
+<table><tr><th>precision</th><th>best class</th><th class="n">probability</th><th class="n">margin</th></tr>
 {{range .Answers}}{{$a := .}}<tr{{range $right}}{{if eq . $a.Index}} class="right"{{end}}{{end}}><td>{{.Precision}}</td><td>{{.Index}} {{.Label}}</td><td class="n">{{percent .Prob}}</td><td class="n">{{digits .Margin}}</td></tr>
 {{end}}</table></figcaption></figure>
 {{end}}{{if .LeftOut}}<p>{{.LeftOut}} more are not shown.</p>{{end}}

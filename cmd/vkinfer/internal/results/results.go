@@ -69,6 +69,14 @@ func New(format string, w io.Writer, k int) Writer {
 	return &text{w: w}
 }
 
+// Continue returns a Writer that goes on where rows, of one of the Resumable formats, have been written before.
+func Continue(format string, w io.Writer, k int) Writer {
+	if format == "csv" {
+		return &csvWriter{w: csv.NewWriter(w), k: k, begun: true}
+	}
+	return New(format, w, k)
+}
+
 // text is a block per picture. Errors are not results: they have been told elsewhere.
 type text struct{ w io.Writer }
 

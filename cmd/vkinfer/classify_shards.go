@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vkinfer/vkinfer"
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/results"
+)
+
+// shard is a flag that takes I/N: every Nth item from the Ith on. The zero value takes all.
+type shard struct{ i, n int }
+
+func (s *shard) String() string {
+	if s.n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", s.i, s.n)
+}
+func (s *shard) Type() string { return "I/N" }
+
+func (s *shard) Set(text string) error {
+	left, right, ok := strings.Cut(text, "/")
+	what := "want I/N with I from 0 to N-1, such as 0/16"
+	if left == "auto" {
+		left = os.Getenv("JOB_COMPLETION_INDEX")
+		what = fmt.Sprintf("want auto/N, and JOB_COMPLETION_INDEX from 0 to N-1; it is %q", left)
+	}
+	i, err1 := strconv.Atoi(left)
+	n, err2 := strconv.Atoi(right)
+	if !ok || err1 != nil || err2 != nil || i < 0 || n < 1 || i >= n {
+		return fmt.Errorf("%s", what)
+	}
+	*s = shard{i, n}
+	return nil
+}
+
+// of returns the shard's part of a source.
+func (s shard) of(source iter.Seq[vkinfer.Item]) iter.Seq[vkinfer.Item] {
+	if s.n <= 1 {
+		return source
+	}
+	return func(yield func(vkinfer.Item) bool) {
+		at := 0
+		for it := range source {
+			if at%s.n == s.i && !yield(it) {
+				return
+			}
+			at++
+		}
+	}
+}
+
+// skip returns what follows the items that the file has rows of; should they not be the source's first ones, it stores an
+// error and the source is empty.
+func skip(source iter.Seq[vkinfer.Item], file *results.File, err *error) iter.Seq[vkinfer.Item] {
+	return func(yield func(vkinfer.Item) bool) {
+		at := 0
+		for it := range source {
+			if at < file.Rows {
+				name, e := file.NextName()
+				if e == nil && name != it.Name {
+					e = fmt.Errorf("row %d is of %q, and the pictures given have %q there; want those of the interrupted run, or another --results-file", at+1, name, it.Name)
+				}
+				if e != nil {
+					*err = usagef("--resume: %s: %w", file.Part, e)
+					return
+				}
+				at++
+				continue
+			}
+			if !yield(it) {
+				return
+			}
+		}
+		if at < file.Rows {
+			*err = usagef("--resume: %s has %d rows, and there are only %d pictures; want those of the interrupted run", file.Part, file.Rows, at)
+		}
+	}
+}
+
+// checkFile checks the flags about a file of results. It reports whether there is nothing left to do.
+func (c *classifier) checkFile() (complete bool, err error) {
+	if c.file == "" {
+		if c.resume {
+			return false, usagef("--resume continues a file, want --results-file FILE too")
+		}
+		return false, nil
+	}
+	if c.file == "-" {
+		return false, usagef("--results-file -: want a file; results go to standard output without it")
+	}
+	if err := c.needOutput("--results-file", c.file, "FILE"); err != nil {
+		return false, err
+	}
+	format := strings.TrimPrefix(filepath.Ext(c.file), ".")
+	if c.format != results.Formats[0] {
+		format = c.format
+	}
+	if !slices.Contains(results.Resumable, format) {
+		return false, usagef("--results-file %s: want a name that ends in .jsonl or .csv, or -o with one of these", c.file)
+	}
+	c.format = format
+	if c.resume {
+		if _, err := os.Stat(c.file); err == nil {
+			c.log.Info(c.file + ": is complete")
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// settings are what rows of one file must have in common.
+func (c *classifier) settings(cl *vkinfer.Classifier) map[string]string {
+	d := cl.Device()
+	s := map[string]string{"model": cl.Model(), "checkpoint": c.net.checkpoint, "device": d.Name, "driver": d.Driver, "precision": d.Precision,
+		"input": fmt.Sprint(cl.InputShape()), "transform": fmt.Sprint(cl.Transform()), "topk": fmt.Sprint(c.topK), "shard": c.shard.String(), "class map": c.classMap}
+	for _, name := range []string{"checkpoint", "class map"} {
+		if info, err := os.Stat(s[name]); err == nil {
+			s[name] += fmt.Sprintf(" of %d bytes, %s", info.Size(), info.ModTime().UTC().Format("2006-01-02T15:04:05Z"))
+		}
+	}
+	return s
+}

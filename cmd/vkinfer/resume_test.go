@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestKilled kills a run at ten moments and resumes it each time: at the end the file is that of a run in peace.
+func TestKilled(t *testing.T) {
+	dir := t.TempDir()
+	if err := writePictures(dir); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(filepath.Join(dir, "a.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 150
+	if testing.Short() {
+		n = 40
+	}
+	many := filepath.Join(dir, "many")
+	os.Mkdir(many, 0o777)
+	for i := range n {
+		data := bytes.Clone(good)
+		if i%9 == 4 {
+			data = data[:100]
+		}
+		if err := os.WriteFile(filepath.Join(many, fmt.Sprintf("%04d.png", i)), data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := func(file string, more ...string) *exec.Cmd {
+		args := append([]string{"classify", "efficientnet_b1_pruned", "--checkpoint", madeUpWeights(t), "--device", "cpu", "--img-size", "32",
+			"-q", "--results-file", file, many}, more...)
+		return exec.Command("vkinfer", args...)
+	}
+	for _, ext := range []string{"csv", "jsonl"} {
+		peace := filepath.Join(dir, "peace."+ext)
+		start := time.Now()
+		cmd := command(peace)
+		if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != exitPart {
+			t.Fatalf("%v, want status %d: %s", err, exitPart, out)
+		}
+		took := time.Since(start)
+		want, err := os.ReadFile(peace)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(dir, "killed."+ext)
+		rng := rand.New(rand.NewPCG(7, uint64(len(ext))))
+		killed, rows := 0, 0
+		for tries := 0; killed < 10 && tries < 50; tries++ {
+			cmd := command(file, "--resume")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			time.AfterFunc(time.Duration(rng.Int64N(int64(took/5)))+took/50, func() { cmd.Process.Kill() })
+			cmd.Wait()
+			if _, err := os.Stat(file); err == nil {
+				os.Remove(file) // it was faster: once more
+				continue
+			}
+			killed++
+			part, _ := os.ReadFile(file + ".part")
+			rows = bytes.Count(part, []byte("\n"))
+		}
+		t.Logf("%s: killed %d times, the last time after %d lines of %d", ext, killed, rows, bytes.Count(want, []byte("\n")))
+		if killed < 10 {
+			t.Errorf("killed only %d times, want 10", killed)
+		}
+		command(file, "--resume").Run()
+		if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: after %d kills the file differs from that of a run in peace (%d and %d bytes, %v)", ext, killed, len(got), len(want), err)
+		}
+	}
+	// Pictures that are not those of the interrupted run.
+	file := filepath.Join(dir, "other.jsonl")
+	cmd := command(file)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		if info, err := os.Stat(file + ".part"); err == nil && info.Size() > 3000 {
+			break
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	if err := os.Remove(filepath.Join(many, "0001.png")); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := command(file, "--resume").CombinedOutput()
+	if !bytes.Contains(out, []byte(`0001.png", and the pictures given have`)) {
+		t.Errorf("other pictures: %s", out)
+	}
+}
