@@ -40,7 +40,7 @@ func classifyCommand(a *app) *cobra.Command {
 		GroupID: groupUse,
 		Short:   "Classify pictures",
 		Long: `Classify pictures: JPEG, PNG, GIF, BMP, TIFF or WebP files, folders of them (searched with their sub-folders),
-or "-" for a list of paths on standard input, one per line.
+archives that are named (.tar, .tar.gz, .tgz, .zip; WebDataset's shards), whose pictures are ARCHIVE/MEMBER, or "-" for a list of paths on standard input, one per line.
 
 Each picture is prepared as the published evaluation of the model does: resized so that its shorter side is
 size/crop, bicubic, cut to the centre, normalised. The results come in the order of the pictures. One that
@@ -149,7 +149,7 @@ func (c *classifier) checkStdin(args []string) error {
 }
 
 func (c *classifier) skipped(folder string, others int) {
-	c.log.Warn(fmt.Sprintf("%s: no pictures in this folder, and %d files of other kinds", console.Printable(folder), others))
+	c.log.Warn(fmt.Sprintf("%s: no pictures in it, and %d files of other kinds", console.Printable(folder), others))
 }
 
 // stream classifies the pictures and writes the results in order.
@@ -177,7 +177,7 @@ func (c *classifier) stream(ctx context.Context, cl *vkinfer.Classifier, list pi
 	bar := c.progress(ctx, list)
 	defer bar.Stop()
 	bar.Add(done)
-	for r, e := range cl.Stream(ctx, pics, vkinfer.StreamOptions{}) {
+	for r, e := range cl.Stream(ctx, classifiable(pics), vkinfer.StreamOptions{}) {
 		if err = e; err != nil {
 			break
 		}
@@ -222,22 +222,34 @@ func (c *classifier) stream(ctx context.Context, cl *vkinfer.Classifier, list pi
 	return nil
 }
 
-// source makes the pictures that a list sends, after the first of them, a source of the classifier.
-func source(ctx context.Context, first pictures.Item, items <-chan pictures.Item) iter.Seq[vkinfer.Item] {
-	item := func(it pictures.Item) vkinfer.Item {
-		return vkinfer.Item{Name: it.Path, Err: plain(it.Err), Read: func() ([]byte, error) {
-			data, err := pictures.Read(it.Path, maxPicture)
-			return data, plain(err)
-		}}
-	}
-	return func(yield func(vkinfer.Item) bool) {
+// source returns the pictures that a list sends, after the first of them.
+func source(ctx context.Context, first pictures.Item, items <-chan pictures.Item) iter.Seq[pictures.Item] {
+	return func(yield func(pictures.Item) bool) {
 		for it, ok := first, true; ok; {
-			if !yield(item(it)) {
+			if !yield(it) {
 				return
 			}
 			select {
 			case it, ok = <-items:
 			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// classifiable makes pictures items of the classifier.
+func classifiable(pics iter.Seq[pictures.Item]) iter.Seq[vkinfer.Item] {
+	return func(yield func(vkinfer.Item) bool) {
+		for it := range pics {
+			out := vkinfer.Item{Name: it.Path, Err: plain(it.Err), Read: it.Read}
+			if out.Read == nil {
+				out.Read = func() ([]byte, error) {
+					data, err := pictures.Read(it.Path, maxPicture)
+					return data, plain(err)
+				}
+			}
+			if !yield(out) {
 				return
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/vkinfer/vkinfer"
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/pictures"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/results"
 )
 
@@ -41,14 +42,16 @@ func (s *shard) Set(text string) error {
 }
 
 // of returns the shard's part of a source.
-func (s shard) of(source iter.Seq[vkinfer.Item]) iter.Seq[vkinfer.Item] {
+func (s shard) of(source iter.Seq[pictures.Item]) iter.Seq[pictures.Item] {
 	if s.n <= 1 {
 		return source
 	}
-	return func(yield func(vkinfer.Item) bool) {
+	return func(yield func(pictures.Item) bool) {
 		at := 0
 		for it := range source {
-			if at%s.n == s.i && !yield(it) {
+			if at%s.n != s.i {
+				it.Drop()
+			} else if !yield(it) {
 				return
 			}
 			at++
@@ -58,14 +61,15 @@ func (s shard) of(source iter.Seq[vkinfer.Item]) iter.Seq[vkinfer.Item] {
 
 // skip returns what follows the items that the file has rows of; should they not be the source's first ones, it stores an
 // error and the source is empty.
-func skip(source iter.Seq[vkinfer.Item], file *results.File, err *error) iter.Seq[vkinfer.Item] {
-	return func(yield func(vkinfer.Item) bool) {
+func skip(source iter.Seq[pictures.Item], file *results.File, err *error) iter.Seq[pictures.Item] {
+	return func(yield func(pictures.Item) bool) {
 		at := 0
 		for it := range source {
 			if at < file.Rows {
+				it.Drop()
 				name, e := file.NextName()
-				if e == nil && name != it.Name {
-					e = fmt.Errorf("row %d is of %q, and the pictures given have %q there; want those of the interrupted run, or another --results-file", at+1, name, it.Name)
+				if e == nil && name != it.Path {
+					e = fmt.Errorf("row %d is of %q, and the pictures given have %q there; want those of the interrupted run, or another --results-file", at+1, name, it.Path)
 				}
 				if e != nil {
 					*err = usagef("--resume: %s: %w", file.Part, e)

@@ -9,7 +9,29 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/pictures"
 )
+
+// TestShardDrops: pictures of other shards are let go, as an archive reads no further while too many of its are held.
+func TestShardDrops(t *testing.T) {
+	read := make([]int, 10)
+	all := func(yield func(pictures.Item) bool) {
+		for i := range read {
+			if !yield(pictures.Item{Path: fmt.Sprint(i), Read: func() ([]byte, error) { read[i]++; return nil, nil }}) {
+				return
+			}
+		}
+	}
+	var got []string
+	s := shard{1, 3}
+	for it := range s.of(all) {
+		got = append(got, it.Path)
+	}
+	if fmt.Sprint(got) != "[1 4 7]" || fmt.Sprint(read) != "[1 0 1 1 0 1 1 0 1 1]" {
+		t.Errorf("%v, dropped %v", got, read)
+	}
+}
 
 // TestKilled kills a run at ten moments and resumes it each time: at the end the file is that of a run in peace.
 func TestKilled(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package pictures finds the pictures that a command line names: files, folders, and lists on standard
+// Package pictures finds the pictures that a command line names: files, folders, archives, and lists on standard
 // input.
 package pictures
 
@@ -29,18 +29,26 @@ func IsPicture(name string) bool {
 	return !strings.HasPrefix(base, ".") && extensions[strings.ToLower(filepath.Ext(base))]
 }
 
-// Item is a picture's path, or an error about a path that was named.
+// Item is a picture, or an error about a path that was named.
 type Item struct {
 	Path string
 	Err  error
+	Read func() ([]byte, error) // returns the bytes of an archive's member, once; nil for the file at Path
+}
+
+// Drop lets go of a picture that is not wanted. Every item must be read or dropped.
+func (it Item) Drop() {
+	if it.Read != nil {
+		it.Read()
+	}
 }
 
 // List says where to look.
 type List struct {
-	Args  []string  // files, folders, and "-" for paths in Stdin, one per line
+	Args  []string  // files, folders, archives, and "-" for paths in Stdin, one per line
 	Stdin io.Reader // read where Args says "-"
 	Null  bool      // the paths in Stdin end with a zero byte instead
-	// Skipped, if set, is told of every folder that was named and holds no picture, and of the number of
+	// Skipped, if set, is told of every folder or archive that was named and holds no picture, and of the number of
 	// other files in it.
 	Skipped func(folder string, others int)
 }
@@ -76,12 +84,12 @@ func (l List) Send(ctx context.Context, items chan<- Item) {
 	}
 }
 
-// Count returns the number of pictures that Send would send, -1 where a list on standard input hides it.
+// Count returns the number of pictures that Send would send, -1 where a list on standard input or an archive hides it.
 func (l List) Count(ctx context.Context) int {
 	n := 0
 	l.Skipped = nil
 	for _, arg := range l.Args {
-		if arg == "-" {
+		if arg == "-" || IsArchive(arg) {
 			return -1
 		}
 		err := l.path(ctx, arg, func(Item) error {
@@ -95,11 +103,14 @@ func (l List) Count(ctx context.Context) int {
 	return n
 }
 
-// path sends a file, or the pictures of a folder.
+// path sends a file, or the pictures of a folder or archive.
 func (l List) path(ctx context.Context, path string, send func(Item) error) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return send(Item{path, err})
+		return send(Item{Path: path, Err: err})
+	}
+	if !info.IsDir() && IsArchive(path) {
+		return l.archive(ctx, path, send)
 	}
 	if !info.IsDir() {
 		return send(Item{Path: path})
@@ -115,7 +126,7 @@ func (l List) path(ctx context.Context, path string, send func(Item) error) erro
 			return errStop
 		case err != nil:
 			found++
-			if e := send(Item{p, err}); e != nil {
+			if e := send(Item{Path: p, Err: err}); e != nil {
 				return e
 			}
 			if d != nil && d.IsDir() {
@@ -179,7 +190,7 @@ func (l List) stdin(ctx context.Context, send func(Item) error) error {
 			if errors.Is(err, bufio.ErrTooLong) {
 				err = fmt.Errorf("a line is longer than %d bytes, want one path per line", maxPath)
 			}
-			put(Item{"standard input", err})
+			put(Item{Path: "standard input", Err: err})
 		}
 	}()
 	for {
@@ -242,7 +253,7 @@ func ReadFrom(r io.Reader, limit int64) ([]byte, error) {
 // AtMost returns a bound on the number of pictures where the arguments alone tell one: when all are files.
 func (l List) AtMost() int {
 	for _, arg := range l.Args {
-		if info, err := os.Stat(arg); arg == "-" || err == nil && info.IsDir() {
+		if info, err := os.Stat(arg); arg == "-" || IsArchive(arg) || err == nil && info.IsDir() {
 			return math.MaxInt
 		}
 	}
