@@ -7,6 +7,8 @@ import (
 	"iter"
 	"sync"
 	"time"
+
+	"github.com/vkinfer/vkinfer/netplan/preprocess"
 )
 
 // Item is a picture on its way into Stream.
@@ -23,6 +25,7 @@ type StreamOptions struct {
 	// Beside are other classifiers, with the same input and transform, that get the same pictures: another precision, a
 	// device or weights to compare with. They are the caller's to close.
 	Beside []*Classifier
+	Stats  *StreamStats // counts what the stages do, unless nil
 }
 
 // StreamResult is what became of one Item.
@@ -110,6 +113,7 @@ func (s *stream) stop() {
 
 // start sets the stages going. Each ends when the one before it does, or with the context.
 func (s *stream) start(source iter.Seq[Item]) {
+	s.opts.Stats.begin(s.c.workers)
 	go s.feed(source)
 	var workers sync.WaitGroup
 	for range s.c.workers {
@@ -158,7 +162,7 @@ func (s *stream) prepare() {
 			if !ok {
 				return
 			}
-			if p.picture, p.result.Err = s.c.read(p.item); p.result.Err != nil {
+			if p.picture, p.result.Err = s.c.read(p.item, s.opts.Stats); p.result.Err != nil {
 				s.results <- p
 			} else {
 				s.prepared <- p
@@ -169,18 +173,32 @@ func (s *stream) prepare() {
 	}
 }
 
-func (c *Classifier) read(item Item) ([]uint8, error) {
+// read reads an item's file, decodes it and applies the transform.
+func (c *Classifier) read(item Item, stats *StreamStats) ([]uint8, error) {
 	if item.Err != nil {
 		return nil, item.Err
 	}
 	if item.Read == nil {
 		return nil, fmt.Errorf("vkinfer: item %q: no Read, want a function that returns the picture's bytes", item.Name)
 	}
+	at := time.Now()
 	data, err := item.Read()
+	at = stats.count(stageRead, at, 1, len(data))
 	if err != nil {
 		return nil, err
 	}
-	return c.transform.Picture(data, c.limits)
+	if err := c.transform.Check(); err != nil {
+		return nil, err
+	}
+	img, err := preprocess.Decode(data, c.limits)
+	if err != nil {
+		stats.count(stageDecode, at, 1, 0)
+		return nil, err
+	}
+	at = stats.count(stageDecode, at, 1, len(img.Pix))
+	picture := c.transform.Apply(img)
+	stats.count(stageResize, at, 1, 0)
+	return picture, nil
 }
 
 // assemble makes batches of what is prepared, in whatever order that is. An incomplete one goes when nothing has
@@ -234,6 +252,7 @@ func (s *stream) run() {
 			pictures = append(pictures, p.picture[:size]...)
 			p.picture = nil
 		}
+		at := time.Now()
 		for k := -1; k < len(s.opts.Beside); k++ {
 			c := s.c
 			if k >= 0 {
@@ -253,6 +272,7 @@ func (s *stream) run() {
 				}
 			}
 		}
+		s.opts.Stats.count(stageDevice, at, len(batch), 0)
 		for _, p := range batch {
 			s.results <- p
 		}
@@ -261,13 +281,19 @@ func (s *stream) run() {
 
 // deliver hands the results to the caller's loop.
 func (s *stream) deliver(yield func(StreamResult, error) bool) {
+	hand := func(r StreamResult) bool {
+		at := time.Now()
+		goOn := yield(r, nil)
+		s.opts.Stats.count(stageLoop, at, 1, 0)
+		return goOn
+	}
 	early := map[int64]*streamed{} // results whose turn has not come
 	next := int64(0)
 	// give hands out p, and then whatever waited for it; it reports whether the loop goes on.
 	give := func(p *streamed) bool {
 		if s.opts.Unordered {
 			<-s.window
-			return yield(p.result, nil)
+			return hand(p.result)
 		}
 		early[p.result.Index] = p
 		for early[next] != nil {
@@ -275,7 +301,7 @@ func (s *stream) deliver(yield func(StreamResult, error) bool) {
 			delete(early, next)
 			next++
 			<-s.window
-			if !yield(p.result, nil) {
+			if !hand(p.result) {
 				return false
 			}
 		}

@@ -190,6 +190,37 @@ func TestStreamBeside(t *testing.T) {
 	}
 }
 
+func TestStreamStats(t *testing.T) {
+	files := grays(t)
+	c, e := meanClassifier(t, 8, 2)
+	var stats StreamStats
+	if stats.Wall() != 0 {
+		t.Error("time passes before the stream begins")
+	}
+	e.fail = func(int64) error { time.Sleep(2 * time.Millisecond); return nil }
+	failed := 0
+	for r, err := range c.Stream(t.Context(), graySource(&files, 300, nil), StreamOptions{Stats: &stats}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Err != nil {
+			failed++
+		}
+	}
+	wall := stats.Wall()
+	got := ""
+	for _, s := range stats.Stages() {
+		got += fmt.Sprint(s.Stage, " ", s.Pictures, "/", s.Lanes, " ")
+		if l := s.Load(wall); l < 0 || l > 1.01 || s.Stage == "device" && l < 0.2 {
+			t.Errorf("%s was busy %.2f of the time", s.Stage, l)
+		}
+	}
+	// Of 300 pictures 3 have no reader, 3 cannot be read and 3 not be decoded.
+	if want := "read 297/2 decode 294/2 resize 291/2 device 291/2 loop 300/1 "; got != want || failed != 9 || stats.Batches() != e.calls.Load() {
+		t.Errorf("%s, %d failed, %d batches, want %s", got, failed, stats.Batches(), want)
+	}
+}
+
 // settled waits until there are no more goroutines than before.
 func settled(t *testing.T, before int) {
 	t.Helper()

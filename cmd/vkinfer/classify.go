@@ -31,6 +31,7 @@ type classifier struct {
 	shard    shard
 	file     string
 	resume   bool
+	stages   bool
 }
 
 func classifyCommand(a *app) *cobra.Command {
@@ -76,6 +77,7 @@ The columns of csv are filename, index_0.., label_0.., prob_0.. (without numbers
 	choiceFlag(cmd, &c.format, "output", "o", "form of the results", results.Formats...)
 	f.StringVar(&c.file, "results-file", "", "`FILE` for the results instead of standard output, .jsonl or .csv")
 	f.BoolVar(&c.resume, "resume", false, "continue an interrupted --results-file; one that is complete is left as it is")
+	f.BoolVar(&c.stages, "stages", false, "tell on standard error at the end how busy each stage was, and which one is the bottleneck")
 	f.Var(&c.shard, "shard", "take only every Nth picture, beginning with number I from 0: I/N, or auto/N")
 	return cmd
 }
@@ -171,13 +173,14 @@ func (c *classifier) stream(ctx context.Context, cl *vkinfer.Classifier, list pi
 		}
 	}
 	var skipErr error
+	stats := &vkinfer.StreamStats{}
 	if file != nil {
 		pics = skip(pics, file, &skipErr)
 	}
 	bar := c.progress(ctx, list)
 	defer bar.Stop()
 	bar.Add(done)
-	for r, e := range cl.Stream(ctx, classifiable(pics), vkinfer.StreamOptions{}) {
+	for r, e := range cl.Stream(ctx, classifiable(pics), vkinfer.StreamOptions{Stats: stats}) {
 		if err = e; err != nil {
 			break
 		}
@@ -194,6 +197,10 @@ func (c *classifier) stream(ctx context.Context, cl *vkinfer.Classifier, list pi
 			break
 		}
 		bar.Add(1)
+	}
+	if c.stages {
+		bar.Stop()
+		fmt.Fprint(c.console, stageTable(stats, stats.Wall()))
 	}
 	if err == nil {
 		err = skipErr

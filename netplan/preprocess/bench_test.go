@@ -5,6 +5,8 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -95,5 +97,34 @@ func BenchmarkPicture(b *testing.B) {
 		if _, err := tr.Picture(data, Limits{}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkFolder prepares the pictures of the folder $VKINFER_PICTURES, one per turn; bench/peers/pipeline.py runs it
+// beside Pillow.
+func BenchmarkFolder(b *testing.B) {
+	dir := os.Getenv("VKINFER_PICTURES")
+	if dir == "" {
+		b.Skip("VKINFER_PICTURES names no folder")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var files [][]byte
+	for _, e := range entries {
+		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			b.Fatal(err)
+		}
+		files = append(files, data)
+	}
+	tr := Transform{Size: 240, CropPct: 0.882, Mean: [3]float32{0.5, 0.5, 0.5}, Std: [3]float32{0.5, 0.5, 0.5}}
+	i := 0
+	for b.Loop() {
+		if _, err := tr.Picture(files[i%len(files)], Limits{}); err != nil {
+			b.Fatal(err)
+		}
+		i++
 	}
 }

@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Times the whole way from JPEG files to classes: vkinfer beside timm with PyTorch on the CPU, and beside Pillow alone.
+
+    bench/peers/pipeline.py --vkinfer bin/vkinfer --python build/peers/venv/bin/python [--pictures 1000] [--rounds 3]
+
+It makes JPEG files of several sizes and chroma samplings out of seeded noise that looks like photographs to a codec
+(smooth, with edges and grain), and weights (`vkinfer synth`). Then both take turns over the same folder, with as many
+workers each: `vkinfer classify -j N`, and a DataLoader of N worker processes with timm's evaluation transform. Start-up
+is part of neither: timm's time begins with the first request to its loader, vkinfer's is that of its stream (--stages).
+Decoding alone, one core: Pillow's decode, bicubic resize and crop against package preprocess, interleaved too.
+"""
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+MAKE = """
+import sys, random
+import numpy as np
+from PIL import Image
+folder, count = sys.argv[1], int(sys.argv[2])
+rng = np.random.default_rng(1)
+sizes = [(500, 375), (375, 500), (640, 480), (1024, 768), (400, 300), (800, 600), (333, 500)]
+for i in range(count):
+    w, h = sizes[i % len(sizes)]
+    base = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    image = np.asarray(Image.fromarray(base).resize((w, h), Image.BICUBIC)).astype(np.int16)
+    for _ in range(12):
+        x, y = int(rng.integers(0, w - 30)), int(rng.integers(0, h - 30))
+        image[y:y + int(rng.integers(10, h // 2)), x:x + int(rng.integers(10, w // 2))] += rng.integers(-80, 80, 3, dtype=np.int16)
+    image += rng.integers(-9, 10, (h, w, 1), dtype=np.int16)
+    Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(f"{folder}/{i:05d}.jpg", quality=(75, 90, 95)[i % 3], subsampling=(2, 1, 0)[i // 3 % 3])
+"""
+
+TIMM = """
+import sys, time, json, os
+import torch, timm
+from PIL import Image
+from safetensors.torch import load_file
+from timm.data import create_transform, resolve_data_config
+folder, weights, name, workers, batch = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+torch.set_num_threads(int(sys.argv[6]))
+model = timm.create_model(name, pretrained=False)
+model.load_state_dict(load_file(weights))
+model.eval()
+config = resolve_data_config({}, model=model)
+transform = create_transform(**config)
+files = sorted(os.listdir(folder))
+class Pictures(torch.utils.data.Dataset):
+    def __len__(self): return len(files)
+    def __getitem__(self, i): return transform(Image.open(os.path.join(folder, files[i])).convert("RGB"))
+loader = torch.utils.data.DataLoader(Pictures(), batch_size=batch, num_workers=workers)
+top = []
+with torch.no_grad():
+    model(torch.zeros(batch, *config["input_size"]))
+    start = time.perf_counter()
+    for x in loader: top += model(x).argmax(1).tolist()
+    seconds = time.perf_counter() - start
+print(json.dumps({"seconds": seconds, "top": top}))
+"""
+
+PILLOW = """
+import sys, os, io, time, json
+from PIL import Image
+folder, seconds = sys.argv[1], float(sys.argv[2])
+files = [open(os.path.join(folder, f), "rb").read() for f in sorted(os.listdir(folder))]
+def prepare(data):
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    w, h = image.size
+    short = int(240 / 0.882)
+    size = (short, int(short * h / w)) if w <= h else (int(short * w / h), short)
+    image = image.resize(size, Image.BICUBIC)
+    left, top = round((size[0] - 240) / 2.0), round((size[1] - 240) / 2.0)
+    return image.crop((left, top, left + 240, top + 240)).tobytes()
+start, n = time.perf_counter(), 0
+while time.perf_counter() - start < seconds:
+    prepare(files[n % len(files)]); n += 1
+print(json.dumps({"rate": n / (time.perf_counter() - start)}))
+"""
+
+
+def run(*command, **env):
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | env)
+    if done.returncode:
+        sys.exit(f"{' '.join(command[:4])} ...: exit status {done.returncode}\n{done.stderr[-2000:]}")
+    return done
+
+
+def spread(values):
+    return f"{statistics.median(values):.3g} ({min(values):.3g} … {max(values):.3g})"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vkinfer", required=True)
+    parser.add_argument("--python", required=True, help="one that has torch, timm and Pillow")
+    parser.add_argument("--model", default="efficientnet_b1_pruned")
+    parser.add_argument("--pictures", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4, help="of a round of decoding")
+    parser.add_argument("-j", "--workers", type=int, default=os.cpu_count())
+    parser.add_argument("-b", "--batch", type=int, default=8)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        pictures, weights = f"{folder}/pictures", f"{folder}/weights.safetensors"
+        os.mkdir(pictures)
+        run(options.python, "-c", MAKE, pictures, str(options.pictures))
+        run(options.vkinfer, "synth", options.model, "-o", weights, "-q")
+        ours, theirs, ratios, ours_decode, theirs_decode, decode = [], [], [], [], [], []
+        for _ in range(options.rounds):
+            rate = json.loads(run(options.python, "-c", PILLOW, pictures, str(options.seconds)).stdout)["rate"]
+            text = run("go", "test", "./netplan/preprocess", "-run", "^$", "-bench", "^BenchmarkFolder$", "-cpu", "1",
+                       "-benchtime", f"{options.seconds}s", VKINFER_PICTURES=pictures).stdout
+            own = 1e9 / float(re.search(r"([0-9.]+) ns/op", text)[1])
+            theirs_decode.append(rate), ours_decode.append(own), decode.append(own / rate)
+        for _ in range(options.rounds):
+            timm = json.loads(run(options.python, "-c", TIMM, pictures, weights, options.model, str(options.workers),
+                                  str(options.batch), str(os.cpu_count())).stdout)
+            done = run(options.vkinfer, "classify", options.model, "--checkpoint", weights, "-o", "jsonl", "-k", "1", "--stages",
+                       "-j", str(options.workers), "-b", str(options.batch), pictures)
+            top = [json.loads(line)["predictions"][0]["index"] for line in done.stdout.splitlines()]
+            same = sum(a == b for a, b in zip(top, timm["top"], strict=True))
+            seconds = float(re.search(r"pictures in ([0-9.]+) s", done.stderr)[1])
+            ours.append(len(top) / seconds), theirs.append(len(top) / timm["seconds"]), ratios.append(timm["seconds"] / seconds)
+        print(f"{options.pictures} JPEG files, {options.model}, batch {options.batch}, {options.workers} workers, {options.rounds} rounds; median (least … largest)\n")
+        print(f"| | vkinfer | peer | ratio |\n|---|---:|---:|---:|")
+        print(f"| decode, resize, crop: pictures/s of one core, beside Pillow | {spread(ours_decode)} | {spread(theirs_decode)} | **{spread(decode)}** |")
+        print(f"| JPEG files to classes: pictures/s, beside timm and PyTorch on the CPU | {spread(ours)} | {spread(theirs)} | **{spread(ratios)}** |")
+        print(f"\nThe same best class: {same} of {len(top)}. Stages of the last round:\n\n```\n{done.stderr.strip()}\n```")
+
+
+if __name__ == "__main__":
+    main()
