@@ -38,15 +38,22 @@ for i in range(count):
 """
 
 TIMM = """
-import sys, time, json, os
-import torch, timm
+import sys, time, json, os, struct
+import numpy, torch, timm
 from PIL import Image
-from safetensors.torch import load_file
 from timm.data import create_transform, resolve_data_config
 folder, weights, name, workers, batch = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
 torch.set_num_threads(int(sys.argv[6]))
 model = timm.create_model(name, pretrained=False)
-model.load_state_dict(load_file(weights))
+raw = open(weights, "rb").read()
+body = 8 + struct.unpack("<Q", raw[:8])[0]
+state = {}
+for key, t in json.loads(raw[8:body]).items():
+    if key != "__metadata__":
+        kind = {"F32": numpy.float32, "I64": numpy.int64}[t["dtype"]]
+        first, last = t["data_offsets"]
+        state[key] = torch.from_numpy(numpy.frombuffer(raw[body + first:body + last], kind).reshape(t["shape"]).copy())
+model.load_state_dict(state)
 model.eval()
 config = resolve_data_config({}, model=model)
 transform = create_transform(**config)
