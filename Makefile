@@ -11,8 +11,9 @@ FUZZTIME ?= 5m
 # Which faults make mutation tries (all that match), and its table's form (text, md).
 FAULTS ?= .
 FORMAT ?= text
-# Options of bench/peers/peers.py and scripts/gpu-report.sh (--help lists them).
+# Options of bench/peers/peers.py, bench/peers/pipeline.py and scripts/gpu-report.sh (--help lists them).
 PEERS_FLAGS ?=
+PIPELINE_FLAGS ?=
 GPU_FLAGS   ?=
 # Further flags for every go test here: make test TESTFLAGS=-v
 TESTFLAGS ?=
@@ -77,8 +78,8 @@ conformance: ## run the device and conformance tests on all drivers of SETS, one
 	@scripts/conformance.sh "$(DRIVERS)" "$(SETS)" -timeout 30m $(TESTFLAGS)
 
 .PHONY: race
-race: ## run the tests that need no Vulkan, of packages with goroutines, with the race detector
-	$(gotest) -short -race $(race_packages)
+race: ## run the tests that need no Vulkan, of packages with goroutines and the facade, with the race detector
+	$(gotest) -short -race $(race_packages) .
 
 .PHONY: vet
 vet: ## run go vet
@@ -124,6 +125,11 @@ mutation: ## put about 100 faults into kernels, planner and recorder; every one 
 peers: build ## measure vkinfer beside PyTorch, ONNX Runtime and ncnn, with ratios (PEERS_FLAGS=)
 	@bench/peers/setup.sh build/peers/venv
 	@$(call cache,system) bench/peers/peers.py --vkinfer bin/vkinfer --python build/peers/venv/bin/python --json build/peers/peers.json $(PEERS_FLAGS)
+
+.PHONY: pipeline
+pipeline: build ## measure the way from JPEG files to classes beside timm with PyTorch, and decoding beside Pillow (PIPELINE_FLAGS=)
+	@bench/peers/setup.sh build/peers/venv
+	@$(call cache,system) bench/peers/pipeline.py --vkinfer bin/vkinfer --python build/peers/venv/bin/python $(PIPELINE_FLAGS)
 
 .PHONY: peers-test
 peers-test: ## test what compares the peers (Python 3, no packages)

@@ -269,7 +269,7 @@ func (c *classifier) progress(ctx context.Context, list pictures.List) *console.
 		return &console.Progress{}
 	}
 	bar := c.console.Progress("classify", -1, false)
-	go func() { bar.SetTotal(int64(list.Count(ctx))) }()
+	go func() { bar.SetTotal(int64(c.shard.size(list.Count(ctx)))) }()
 	return bar
 }
 

@@ -41,6 +41,14 @@ func (s *shard) Set(text string) error {
 	return nil
 }
 
+// size returns how many of a number of items are the shard's; a negative number, which stands for unknown, stays so.
+func (s shard) size(all int) int {
+	if s.n <= 1 || all < 0 {
+		return all
+	}
+	return (all - s.i + s.n - 1) / s.n
+}
+
 // of returns the shard's part of a source.
 func (s shard) of(source iter.Seq[pictures.Item]) iter.Seq[pictures.Item] {
 	if s.n <= 1 {

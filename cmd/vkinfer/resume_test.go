@@ -28,6 +28,19 @@ func TestShardDrops(t *testing.T) {
 	for it := range s.of(all) {
 		got = append(got, it.Path)
 	}
+	for n := range 20 {
+		for i := range 3 {
+			part := 0
+			for at := range n {
+				if at%3 == i {
+					part++
+				}
+			}
+			if got := (shard{i, 3}).size(n); got != part {
+				t.Errorf("shard %d/3 of %d has %d, want %d", i, n, got, part)
+			}
+		}
+	}
 	if fmt.Sprint(got) != "[1 4 7]" || fmt.Sprint(read) != "[1 0 1 1 0 1 1 0 1 1]" {
 		t.Errorf("%v, dropped %v", got, read)
 	}
