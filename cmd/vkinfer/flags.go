@@ -142,6 +142,26 @@ func (s *share) Set(text string) error {
 	return nil
 }
 
+// percentage is a flag that takes a number from 0 to 100.
+type percentage float64
+
+func (p *percentage) String() string {
+	if *p == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(float64(*p), 'g', -1, 64)
+}
+func (p *percentage) Type() string { return "PERCENT" }
+
+func (p *percentage) Set(text string) error {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(f >= 0 && f <= 100) {
+		return fmt.Errorf("want percent, a number from 0 to 100, such as 78.2")
+	}
+	*p = percentage(f)
+	return nil
+}
+
 // maxBatch and maxSide bound what one can ask for; devices have bounds of their own.
 const (
 	maxBatch = 1 << 16
