@@ -5,7 +5,7 @@ MODELS  := efficientnet_b1_pruned efficientnet_b2_pruned efficientnet_b3_pruned
 PICTURE ?= cmd/vkinfer/testdata/demo/flower.jpg
 DRIVERS ?= $(CURDIR)/build/drivers
 # The drivers of make conformance; scripts/with-driver.sh lists all (lavapipe25 compiles slowly).
-SETS ?= system lavapipe-width4 lavapipe-width16 swiftshader trixie
+SETS ?= swiftshader system lavapipe-width4 lavapipe-width16 trixie
 # How long each fuzz target runs.
 FUZZTIME ?= 5m
 # Which faults make mutation tries (all that match), and its table's form (text, md).
@@ -73,7 +73,7 @@ test-device: ## run the tests that use Vulkan on the system's driver (or that of
 	$(call cache,system) $(gotest) -count=1 $(device_packages)
 
 .PHONY: conformance
-conformance: ## run the device and conformance tests on all drivers of SETS, one after the other (under 15 minutes)
+conformance: ## run the device and conformance tests on all drivers of SETS, JOBS (2) at a time (under 15 minutes)
 	@scripts/install-deps.sh build test
 	@scripts/conformance.sh "$(DRIVERS)" "$(SETS)" -timeout 30m $(TESTFLAGS)
 

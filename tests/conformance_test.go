@@ -19,19 +19,18 @@ func TestOps(t *testing.T) {
 		t.Fatal(err)
 	}
 	cases = append(cases, conformance.Further()...)
-	opts := conformance.OpOptions{}
 	full := os.Getenv("VKINFER_CONFORMANCE") == "full"
-	if full {
-		opts.Full, opts.Batches = true, conformance.Batches()
-	}
 	for i, c := range cases {
 		if testing.Short() && i%5 != 0 {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel() // one case's reference is computed while another is on the device
 			start := time.Now()
-			opts.Cases, opts.Candidates = []conformance.Case{c}, conformance.CandidatesFor(dev.Caps())
-			if !full && i%3 != 0 {
+			opts := conformance.OpOptions{Cases: []conformance.Case{c}, Candidates: conformance.CandidatesFor(dev.Caps())}
+			if full {
+				opts.Full, opts.Batches = true, conformance.Batches()
+			} else if i%3 != 0 {
 				opts.Candidates = slices.DeleteFunc(opts.Candidates, func(c conformance.Candidate) bool { return c.Options.Packed })
 			}
 			rows, err := conformance.Ops(t.Context(), dev, opts)
