@@ -7,8 +7,6 @@ import (
 	"iter"
 	"sync"
 	"time"
-
-	"github.com/vkinfer/vkinfer/netplan/preprocess"
 )
 
 // Item is a picture on its way into Stream.
@@ -187,16 +185,13 @@ func (c *Classifier) read(item Item, stats *StreamStats) ([]uint8, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.transform.Check(); err != nil {
-		return nil, err
-	}
-	img, err := preprocess.Decode(data, c.limits)
+	part, err := c.transform.DecodePart(data, c.limits)
 	if err != nil {
 		stats.count(stageDecode, at, 1, 0)
 		return nil, err
 	}
-	at = stats.count(stageDecode, at, 1, len(img.Pix))
-	picture := c.transform.Apply(img)
+	at = stats.count(stageDecode, at, 1, part.Bytes())
+	picture := c.transform.ApplyPart(part)
 	stats.count(stageResize, at, 1, 0)
 	return picture, nil
 }

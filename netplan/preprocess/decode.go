@@ -53,12 +53,12 @@ type RGB struct {
 func newRGB(w, h int) *RGB { return &RGB{w, h, make([]uint8, w*h*3)} }
 
 // decoders lists what Decode reads; sniff finds the row by the file's first bytes. size reads the
-// dimensions from the header, decode the pixels; both may panic on damaged data.
+// dimensions from the header, decode the pixels; both may panic on damaged data. A JPEG is decoded by decodeJPEG.
 var decoders = map[string]struct {
 	size   func(data []byte) (w, h int, err error)
 	decode func(data []byte) (*RGB, error)
 }{
-	"JPEG": {jpegSize, decodeJPEG},
+	"JPEG": {jpegSize, nil},
 	"PNG":  {pngSize, decodePNG},
 	"GIF":  {gifSize, decodeGIF},
 	"BMP":  {bmpSize, decodeBMP},
@@ -69,7 +69,16 @@ var decoders = map[string]struct {
 // Decode turns the bytes of a picture file into RGB pixels, as Pillow's Image.open(f).convert("RGB")
 // does: of an animation or a multi-page file the first picture, alpha dropped, EXIF orientation not
 // applied. The format is recognised by content. Errors say what the data looks like and what is wrong.
-func Decode(data []byte, lim Limits) (img *RGB, err error) {
+func Decode(data []byte, lim Limits) (*RGB, error) {
+	p, err := decode(data, lim, func(w, h int) rect { return rect{0, 0, w, h} })
+	if err != nil {
+		return nil, err
+	}
+	return &RGB{p.w, p.h, p.pix}, nil
+}
+
+// decode is Decode for what needs says of a picture of that size, or more.
+func decode(data []byte, lim Limits, needs func(w, h int) rect) (part *Part, err error) {
 	lim = lim.withDefaults()
 	if lim.MaxBytes > 0 && int64(len(data)) > lim.MaxBytes {
 		return nil, fmt.Errorf("preprocess: picture: the file has %d bytes, %w of %d; raise Limits.MaxBytes to read it",
@@ -81,7 +90,7 @@ func Decode(data []byte, lim Limits) (img *RGB, err error) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			img, err = nil, fmt.Errorf("preprocess: %s picture: damaged: %v", format, r)
+			part, err = nil, fmt.Errorf("preprocess: %s picture: damaged: %v", format, r)
 		}
 	}()
 	d := decoders[format]
@@ -96,9 +105,15 @@ func Decode(data []byte, lim Limits) (img *RGB, err error) {
 		return nil, fmt.Errorf("preprocess: %s picture: its header says %d×%d pixels, %w of %d pixels; raise Limits.MaxPixels to read it",
 			format, w, h, ErrTooLarge, lim.MaxPixels)
 	}
-	img, err = d.decode(data)
+	if format == "JPEG" {
+		part, err = decodeJPEG(data, needs)
+	} else if img, all := d.decode(data); all != nil {
+		err = all
+	} else {
+		part = whole(img)
+	}
 	if err != nil {
 		return nil, describe(format, err)
 	}
-	return img, nil
+	return part, nil
 }

@@ -13,7 +13,8 @@
 //  2. Apply: the shorter side is resized to floor(S/crop_pct) and the longer one in proportion
 //     (truncated), with Pillow's antialiased bicubic filter: a = -0.5, 22-bit fixed-point weights, and a
 //     rounding to 8 bits between the horizontal and the vertical pass. Then the centre S×S is cut out.
-//     Only what the crop keeps is computed, which changes no bit and makes extreme aspect ratios safe.
+//     Only what the crop keeps is computed, which changes no bit and makes extreme aspect ratios safe; of a JPEG
+//     nothing else is even turned into pixels (DecodePart).
 //  3. Tensor: (x/255 - mean)/std in float32, channels first.
 //
 // The reference is Pillow 9.4; Pillow 13 decodes the same pixels but resizes tall pictures vertically

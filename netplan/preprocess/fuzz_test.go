@@ -15,6 +15,10 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		lim := Limits{MaxPixels: 1 << 18, MaxBytes: 1 << 16}
 		img, err := Decode(data, lim)
+		part, partErr := tr.Picture(data, lim)
+		if (err == nil) != (partErr == nil) {
+			t.Fatalf("errors differ: whole %v, part %v", err, partErr)
+		}
 		if err != nil {
 			// PNG and the WebP bit streams are read by other packages, whose crashes are recovered.
 			if format, _ := sniff(data); crashed(err) && format != "PNG" && format != "WebP" {
@@ -32,8 +36,8 @@ func FuzzDecode(f *testing.F) {
 		if err != nil || !bytes.Equal(img.Pix, again.Pix) {
 			t.Fatal("decoding it again gives something else")
 		}
-		if len(tr.Apply(img)) != 9*9*3 {
-			t.Fatal("no crop")
+		if got := tr.Apply(img); len(got) != 9*9*3 || !bytes.Equal(got, part) {
+			t.Fatal("no crop, or not that of the part")
 		}
 	})
 }

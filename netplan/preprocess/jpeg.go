@@ -25,10 +25,11 @@ type jpegComponent struct {
 	id, h, v, tq int
 	w, hgt       int // true size in samples
 	bw, bh       int // size in blocks that hold true samples
-	rowBlocks    int // blocks in a row of coef and pix, a whole number of MCUs
+	rowBlocks    int // blocks in a row of coef, a whole number of MCUs
 	colBlocks    int
+	win          rect        // the blocks that become samples
 	quant        *[64]uint16 // zigzag order; taken at the component's first scan
-	pix          []uint8     // rowBlocks*8 × colBlocks*8 samples
+	pix          []uint8     // those of win
 	coef         []int16     // progressive only: rowBlocks × colBlocks × 64, natural order
 	pred         int32       // DC predictor of the current scan
 	seen         bool        // a scan with its DC coefficients came
@@ -43,6 +44,8 @@ type jpegDecoder struct {
 	hmax, vmax  int
 	mcusX       int
 	mcusY       int
+	needs       rect // the pixels wanted
+	win         rect // the MCUs that make them
 	jfif        bool
 	adobe       int // the transform byte of the Adobe marker, -1 without one
 	quant       [4]*[64]uint16
@@ -87,20 +90,22 @@ func jpegSize(data []byte) (w, h int, err error) {
 
 func newJPEGDecoder(data []byte) *jpegDecoder { return &jpegDecoder{data: data, pos: 2, adobe: -1} }
 
-func decodeJPEG(data []byte) (*RGB, error) {
+func decodeJPEG(data []byte, needs func(w, h int) rect) (*Part, error) {
 	d := newJPEGDecoder(data)
 	first, err := d.untilScan()
 	if err != nil {
 		return nil, err
 	}
-	if err := d.decode(first); err != nil {
+	if err := d.decode(first, needs(d.w, d.h)); err != nil {
 		return nil, err
 	}
 	return d.toRGB(), nil
 }
 
-// decode fills the components' planes; scan is the payload of the first start of scan.
-func (d *jpegDecoder) decode(scan []byte) (err error) {
+// decode fills the components' planes as far as the wanted pixels depend on them; scan is the payload of the first
+// start of scan.
+func (d *jpegDecoder) decode(scan []byte, needs rect) (err error) {
+	d.needs = needs
 	if err := d.allocate(); err != nil {
 		return err
 	}
@@ -283,9 +288,14 @@ func (d *jpegDecoder) allocate() error {
 	if c := d.comps[0]; c.bw*c.bh > 8*(len(d.data)-d.pos) {
 		return io.ErrUnexpectedEOF
 	}
+	// Upsampling looks at the next sample on each side.
+	mw, mh := 8*d.hmax, 8*d.vmax
+	d.win = rect{max(d.needs.x0-d.hmax, 0) / mw, max(d.needs.y0-d.vmax, 0) / mh,
+		min((d.needs.x1+d.hmax+mw-1)/mw, d.mcusX), min((d.needs.y1+d.vmax+mh-1)/mh, d.mcusY)}
 	for i := range d.comps {
 		c := &d.comps[i]
-		c.pix = make([]uint8, 64*c.rowBlocks*c.colBlocks)
+		c.win = rect{d.win.x0 * c.h, d.win.y0 * c.v, d.win.x1 * c.h, d.win.y1 * c.v}
+		c.pix = make([]uint8, 64*c.win.w()*c.win.h())
 		if d.progressive {
 			c.coef = make([]int16, 64*c.rowBlocks*c.colBlocks)
 		}

@@ -9,11 +9,18 @@ import (
 // huffLookup is the number of bits decoded by one table look-up; longer codes take a short loop.
 const huffLookup = 9
 
+// huffFast is the number of bits in which a code and the value after it are decoded by one look-up.
+const huffFast = 10
+
 // huffTable decodes one JPEG Huffman code.
 type huffTable struct {
 	// lookup holds length<<8 | symbol for every bit pattern that begins with a code of at most
 	// huffLookup bits, 0 for the others.
 	lookup [1 << huffLookup]uint16
+	// fast holds, for every pattern of huffFast bits that begins with a code and all of its value, as AC coefficients
+	// have them: value<<16 | coefficients to pass over<<6 | bits; 0 for the others. At the end of a block the value is
+	// 0 and 64 coefficients are passed over.
+	fast [1 << huffFast]uint32
 	// For codes of n bits: those below limit[n] (left-aligned to 16 bits) are of at most n bits, and
 	// symbol = symbols[code + offset[n]].
 	limit   [18]int32
@@ -54,6 +61,22 @@ func newHuffTable(p []byte) (t *huffTable, n int, err error) {
 		code <<= 1
 	}
 	t.limit[17] = 1 << 30
+	for i := range t.fast {
+		e := t.lookup[i>>(huffFast-huffLookup)]
+		length, run, size := int(e>>8), uint32(e>>4&15), int(e&15)
+		if e == 0 || length+size > huffFast {
+			continue
+		}
+		if size == 0 && run != 15 {
+			t.fast[i] = 64<<6 | uint32(length)
+			continue
+		}
+		v := int32(i) >> (huffFast - length - size) & (1<<size - 1)
+		if size > 0 && v < 1<<(size-1) {
+			v += -1<<size + 1
+		}
+		t.fast[i] = uint32(v)<<16 | run<<6 | uint32(length+size)
+	}
 	return t, 16 + total, nil
 }
 

@@ -1,20 +1,22 @@
 package preprocess
 
-// toRGB upsamples the components and converts them; the colour model is chosen by libjpeg's rules.
-func (d *jpegDecoder) toRGB() *RGB {
-	out := newRGB(d.w, d.h)
+// toRGB upsamples the components and converts what is wanted; the colour model is chosen by libjpeg's rules.
+func (d *jpegDecoder) toRGB() *Part {
+	w := d.needs.w()
+	out := &Part{d.w, d.h, d.needs, make([]byte, w*d.needs.h()*3)}
 	n := len(d.comps)
 	rows := make([][]uint8, n)
 	ups := d.upsamplers()
 	var inks []uint8
 	if n == 4 {
-		inks = make([]uint8, d.w*3)
+		inks = make([]uint8, w*3)
 	}
-	for y := range d.h {
+	left, top := d.needs.x0-d.win.x0*8*d.hmax, d.needs.y0-d.win.y0*8*d.vmax
+	for y := range d.needs.h() {
 		for i := range ups {
-			rows[i] = ups[i].row(y)
+			rows[i] = ups[i].row(top + y)[left:]
 		}
-		dst := out.Pix[y*d.w*3 : (y+1)*d.w*3]
+		dst := out.pix[y*w*3 : (y+1)*w*3]
 		switch {
 		case n == 1:
 			interleave(dst, rows[0], rows[0], rows[0])
@@ -41,13 +43,14 @@ func (d *jpegDecoder) upsamplers() []upsampler {
 	ups := make([]upsampler, len(d.comps))
 	for i, c := range d.comps {
 		ups[i] = newUpsampler(&plane{
-			pix: c.pix, stride: c.rowBlocks * 8, w: c.w, h: c.hgt, sx: d.hmax / c.h, sy: d.vmax / c.v,
-		}, d.w)
+			pix: c.pix, stride: c.win.w() * 8, w: min(c.w, 8*c.win.x1) - 8*c.win.x0, h: min(c.hgt, 8*c.win.y1) - 8*c.win.y0,
+			sx: d.hmax / c.h, sy: d.vmax / c.v, fancy: c.w > 2,
+		}, d.win.w()*8*d.hmax)
 	}
 	return ups
 }
 
-// samples gives the components interleaved, three of them converted to RGB where they are YCbCr; what
+// samples gives all of the components interleaved, three of them converted to RGB where they are YCbCr; what
 // the file says about its colour model is not asked.
 func (d *jpegDecoder) samples(ycc bool) []uint8 {
 	n := len(d.comps)

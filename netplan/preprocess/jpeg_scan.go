@@ -159,6 +159,7 @@ func (d *jpegDecoder) unit(b *bitReader, s *jpegScan, ux, uy int) error {
 		}
 		for j := range h * v {
 			bx, by := ux*h+j%h, uy*v+j/h
+			inside := bx >= c.win.x0 && bx < c.win.x1 && by >= c.win.y0 && by < c.win.y1
 			if d.progressive {
 				block := (*[64]int16)(c.coef[(by*c.rowBlocks+bx)*64:])
 				if err := d.progressiveBlock(b, s, i, block); err != nil {
@@ -171,8 +172,10 @@ func (d *jpegDecoder) unit(b *bitReader, s *jpegScan, ux, uy int) error {
 			if err != nil {
 				return err
 			}
-			stride := c.rowBlocks * 8
-			idct(&block, last, c.pix[(by*stride+bx)*8:], stride)
+			if inside {
+				stride := c.win.w() * 8
+				idct(&block, last, c.pix[((by-c.win.y0)*stride+bx-c.win.x0)*8:], stride)
+			}
 		}
 	}
 	return nil
@@ -189,6 +192,22 @@ func (b *bitReader) sequentialBlock(block *[64]int32, c *jpegComponent, dc, ac *
 	q := c.quant
 	block[0] = c.pred * int32(q[0])
 	for k := 1; k < 64; k++ {
+		if b.n < huffFast {
+			b.fill()
+		}
+		if e := ac.fast[b.acc>>(64-huffFast)]; e != 0 {
+			b.acc <<= e & 63
+			b.n -= int(e & 63)
+			k += int(e >> 6 & 1023)
+			if v := int32(e) >> 16; v != 0 {
+				if k > 63 {
+					return 0, errTooManyCoefficients
+				}
+				block[zigzag[k&63]] = v * int32(q[k&63])
+				last = k
+			}
+			continue
+		}
 		rs := b.symbol(ac)
 		if rs < 0 {
 			return 0, errBadCode
@@ -333,9 +352,9 @@ func correct(b *bitReader, block *[64]int16, k, end, zeros int, plus, minus int1
 func (d *jpegDecoder) reconstruct() {
 	for i := range d.comps {
 		c := &d.comps[i]
-		stride := c.rowBlocks * 8
-		for by := range c.bh {
-			for bx := range c.bw {
+		stride := c.win.w() * 8
+		for by := c.win.y0; by < min(c.win.y1, c.bh); by++ {
+			for bx := c.win.x0; bx < min(c.win.x1, c.bw); bx++ {
 				coef := (*[64]int16)(c.coef[(by*c.rowBlocks+bx)*64:])
 				var block [64]int32
 				last := 0
@@ -345,7 +364,7 @@ func (d *jpegDecoder) reconstruct() {
 						last = k
 					}
 				}
-				idct(&block, last, c.pix[(by*stride+bx)*8:], stride)
+				idct(&block, last, c.pix[((by-c.win.y0)*stride+bx-c.win.x0)*8:], stride)
 			}
 		}
 		c.coef = nil

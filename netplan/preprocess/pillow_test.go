@@ -78,6 +78,9 @@ func TestPillow(t *testing.T) {
 			for _, c := range p.Crops {
 				crops++
 				tr := Transform{Size: c.Size, CropPct: c.CropPct, Mean: half, Std: half}
+				if got, err := tr.Picture(data, Limits{}); err != nil || sum(got) != c.SHA256 {
+					t.Errorf("%s (%d×%d): crop %d/%v of a part differs from Pillow's (error %v)", p.File, p.W, p.H, c.Size, c.CropPct, err)
+				}
 				if got := tr.Apply(img); sum(got) != c.SHA256 {
 					t.Errorf("%s (%d×%d): crop %d/%v differs from Pillow's", p.File, p.W, p.H, c.Size, c.CropPct)
 				}

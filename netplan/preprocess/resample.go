@@ -36,6 +36,21 @@ func cubic(x float64) float64 {
 	return 0
 }
 
+// cubicWindow returns the inputs lo … hi-1 that output i depends on when in samples become out.
+func cubicWindow(in, out, i int) (lo, hi int) {
+	scale := float64(in) / float64(out)
+	support := cubicSupport * max(scale, 1)
+	center := float64((float64(i) + 0.5) * scale)
+	return max(int(center-support+0.5), 0), min(int(center+support+0.5), in)
+}
+
+// cubicReach returns the inputs lo … hi-1 that the outputs in s depend on.
+func cubicReach(in, out int, s span) (lo, hi int) {
+	lo, _ = cubicWindow(in, out, s.first)
+	_, hi = cubicWindow(in, out, s.first+s.n-1)
+	return lo, hi
+}
+
 // cubicTaps computes the taps of outputs s.first … s.first+s.n-1 when in samples become out samples.
 // When shrinking, the kernel is stretched by the ratio (antialiasing).
 func cubicTaps(in, out int, s span) taps {
@@ -52,8 +67,7 @@ func cubicTaps(in, out int, s span) taps {
 	shrink := 1 / stretch
 	for i := range s.n {
 		center := float64((float64(s.first+i) + 0.5) * scale)
-		lo := max(int(center-support+0.5), 0)
-		hi := min(int(center+support+0.5), in)
+		lo, hi := cubicWindow(in, out, s.first+i)
 		sum := 0.0
 		for x := range hi - lo {
 			w := cubic(float64((float64(float64(x+lo)-center) + 0.5) * shrink))
@@ -103,7 +117,7 @@ func unpack(sum uint64) (a, b uint8) {
 
 // resampler makes horizontally resized rows of a picture as the vertical pass needs them.
 type resampler struct {
-	img   *RGB
+	img   *Part
 	x     span
 	h     taps     // not set where the width stays
 	cols  span     // the picture's columns under the horizontal windows
@@ -117,24 +131,24 @@ type resampler struct {
 
 // resizeCrop returns the part x×y (HWC bytes [y.n,x.n,3]) of img resized to rw×rh: first horizontally,
 // rounded to 8 bits, then vertically. A dimension that keeps its size is copied, as Pillow skips its pass.
-func resizeCrop(img *RGB, rw, rh int, x, y span) []uint8 {
+func resizeCrop(img *Part, rw, rh int, x, y span) []uint8 {
 	r := &resampler{img: img, x: x}
-	if rw != img.W {
-		r.h = cubicTaps(img.W, rw, x)
+	if rw != img.w {
+		r.h = cubicTaps(img.w, rw, x)
 		last := x.n - 1
 		r.cols = span{first: int(r.h.first[0]), n: int(r.h.first[last]+r.h.count[last]) - int(r.h.first[0])}
 		r.pairs = make([]uint64, 3*r.cols.n)
 	}
 	stride := x.n * 3
 	out := make([]uint8, y.n*stride)
-	if rh == img.H {
+	if rh == img.h {
 		for i := 0; i < y.n; i += 2 {
 			second := min(i+1, y.n-1)
 			r.rows(y.first+i, y.first+second, out[i*stride:(i+1)*stride], out[second*stride:(second+1)*stride])
 		}
 		return out
 	}
-	v := cubicTaps(img.H, rh, y)
+	v := cubicTaps(img.h, rh, y)
 	r.half = (stride + 1) / 2
 	r.bytes = [2][]uint8{make([]uint8, 2*r.half), make([]uint8, 2*r.half)}
 	r.ring = make([][]uint64, v.width+1)
@@ -163,7 +177,7 @@ func resizeCrop(img *RGB, rw, rh int, x, y span) []uint8 {
 // makeUntil puts the rows before end into the ring.
 func (r *resampler) makeUntil(end int) {
 	for r.next < end {
-		second := min(r.next+1, r.img.H-1)
+		second := min(r.next+1, r.img.rect.y1-1)
 		r.rows(r.next, second, r.bytes[0][:3*r.x.n], r.bytes[1][:3*r.x.n])
 		for i, row := range r.bytes {
 			dst := r.ring[(r.next+i)%len(r.ring)]
@@ -178,15 +192,13 @@ func (r *resampler) makeUntil(end int) {
 
 // rows makes the horizontally resized rows y0 and y1.
 func (r *resampler) rows(y0, y1 int, dst0, dst1 []uint8) {
-	stride := r.img.W * 3
-	src0, src1 := r.img.Pix[y0*stride:(y0+1)*stride], r.img.Pix[y1*stride:(y1+1)*stride]
 	if r.h.first == nil {
-		copy(dst0, src0[r.x.first*3:])
-		copy(dst1, src1[r.x.first*3:])
+		copy(dst0, r.img.row(y0, r.x.first, r.x.first+r.x.n))
+		copy(dst1, r.img.row(y1, r.x.first, r.x.first+r.x.n))
 		return
 	}
 	t, pairs := &r.h, r.pairs
-	a, b := src0[3*r.cols.first:][:len(pairs)], src1[3*r.cols.first:][:len(pairs)]
+	a, b := r.img.row(y0, r.cols.first, r.cols.first+r.cols.n)[:len(pairs)], r.img.row(y1, r.cols.first, r.cols.first+r.cols.n)[:len(pairs)]
 	for i := range pairs {
 		pairs[i] = pack(a[i], b[i])
 	}

@@ -55,20 +55,10 @@ func (tr Transform) ResizedSize(w, h int) (rw, rh int) {
 // (CropPct above 1) it is surrounded with zeros. It returns nil for a transform that fails Check and for
 // a picture whose Pix is shorter than W·H·3 or which is empty.
 func (tr Transform) Apply(img *RGB) []uint8 {
-	if tr.Check() != nil || img == nil || img.W < 1 || img.H < 1 || len(img.Pix)/3/img.W < img.H {
+	if img == nil || img.W < 1 || img.H < 1 || len(img.Pix)/3/img.W < img.H {
 		return nil
 	}
-	rw, rh := tr.ResizedSize(img.W, img.H)
-	x, y := cropSpan(rw, tr.Size), cropSpan(rh, tr.Size)
-	if x.n == tr.Size && y.n == tr.Size {
-		return resizeCrop(img, rw, rh, x, y)
-	}
-	part := resizeCrop(img, rw, rh, x, y)
-	out := make([]uint8, tr.Size*tr.Size*3)
-	for row := range y.n {
-		copy(out[((y.pad+row)*tr.Size+x.pad)*3:], part[row*x.n*3:(row+1)*x.n*3])
-	}
-	return out
+	return tr.ApplyPart(whole(img))
 }
 
 // span is what a centre crop takes of one dimension: n pixels starting at first, put down at pad.
@@ -118,12 +108,9 @@ func (tr Transform) Affine() (scale, offset [3]float32) {
 
 // Picture decodes a picture file's bytes and applies the transform: HWC bytes [Size,Size,3].
 func (tr Transform) Picture(data []byte, lim Limits) ([]uint8, error) {
-	if err := tr.Check(); err != nil {
-		return nil, err
-	}
-	img, err := Decode(data, lim)
+	part, err := tr.DecodePart(data, lim)
 	if err != nil {
 		return nil, err
 	}
-	return tr.Apply(img), nil
+	return tr.ApplyPart(part), nil
 }

@@ -5,6 +5,7 @@ type plane struct {
 	pix          []uint8
 	stride, w, h int
 	sx, sy       int
+	fancy        bool // the component has more than two columns
 }
 
 // upsampler makes full-width rows of a plane as libjpeg's "fancy" upsampling does: a triangle filter,
@@ -35,13 +36,12 @@ func (u *upsampler) row(y int) []uint8 {
 	}
 	far = min(max(far, 0), p.h-1)
 	other := p.pix[far*p.stride : far*p.stride+p.w]
-	fancy := p.w > 2
 	switch {
 	case p.sx == 1 && p.sy == 1:
 		return in
-	case p.sx == 2 && p.sy == 1 && fancy:
+	case p.sx == 2 && p.sy == 1 && p.fancy:
 		u.h2v1(in)
-	case p.sx == 2 && p.sy == 2 && fancy:
+	case p.sx == 2 && p.sy == 2 && p.fancy:
 		u.h2v2(in, other)
 	case p.sx == 1 && p.sy == 2:
 		bias := int32(1)
