@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,7 +14,10 @@ import (
 type Item struct {
 	Name string
 	Read func() ([]byte, error) // returns the bytes of its file; called once, by any goroutine
-	Err  error                  // set if it is known already that the picture cannot be had; Read is not called then
+	// Height and Width, unless 0, say that Read returns pixels instead, uint8 [Height,Width,3] RGB, resized and cropped
+	// already. They must be of the network's input size.
+	Height, Width int
+	Err           error // set if it is known already that the picture cannot be had; Read is not called then
 }
 
 // StreamOptions are the settings of Stream. The zero value is the default.
@@ -23,7 +27,13 @@ type StreamOptions struct {
 	// Beside are other classifiers, with the same input and transform, that get the same pictures: another precision, a
 	// device or weights to compare with. They are the caller's to close.
 	Beside []*Classifier
-	Stats  *StreamStats // counts what the stages do, unless nil
+	// Further are classifiers of the same network and transform on other devices. Each device takes the next batch as
+	// soon as it is free, so that faster ones get more. One that fails leaves its batches to the others, and Lost is
+	// told; with the last one the stream ends. Which device answers is a matter of chance: results are the same bits
+	// where the devices and their drivers are. They are the caller's to close.
+	Further []*Classifier
+	Lost    func(c *Classifier, err error) // called by any goroutine; may be nil
+	Stats   *StreamStats                   // counts what the stages do, unless nil
 }
 
 // StreamResult is what became of one Item.
@@ -47,11 +57,9 @@ func (c *Classifier) Stream(ctx context.Context, source iter.Seq[Item], opts Str
 			yield(StreamResult{}, err)
 			return
 		}
-		for _, b := range opts.Beside {
-			if b.transform != c.transform || b.input != c.input {
-				yield(StreamResult{}, fmt.Errorf("vkinfer: %s and %s beside it prepare pictures differently (%+v, %+v), want the same", c.spec.Name, b.spec.Name, c.transform, b.transform))
-				return
-			}
+		if err := c.checkStream(opts); err != nil {
+			yield(StreamResult{}, err)
+			return
 		}
 		if opts.Idle <= 0 {
 			opts.Idle = 50 * time.Millisecond
@@ -63,11 +71,31 @@ func (c *Classifier) Stream(ctx context.Context, source iter.Seq[Item], opts Str
 	}
 }
 
-// runners is how many batches are given to the device at once: one computes while the next is copied.
+// checkStream refuses classifiers that cannot share pictures.
+func (c *Classifier) checkStream(opts StreamOptions) error {
+	if len(opts.Beside) > 0 && len(opts.Further) > 0 {
+		return errors.New("vkinfer: Beside and Further classifiers in one stream, want one kind")
+	}
+	for _, other := range slices.Concat(opts.Beside, opts.Further) {
+		if other.transform != c.transform || other.input != c.input {
+			return fmt.Errorf("vkinfer: %s and %s in one stream prepare pictures differently (%+v, %+v), want the same", c.spec.Name, other.spec.Name, c.transform, other.transform)
+		}
+	}
+	for _, f := range opts.Further {
+		if f.spec.Name != c.spec.Name || f.classes != c.classes || f.topK != c.topK {
+			return fmt.Errorf("vkinfer: %s (top %d of %d classes) and a further %s (top %d of %d), want the same", c.spec.Name, c.topK, c.classes, f.spec.Name, f.topK, f.classes)
+		}
+	}
+	return nil
+}
+
+// runners is how many batches are given to a device at once: one computes while the next is copied.
 const runners = 2
 
-// InFlight is the largest number of pictures that Stream holds at once.
-func (c *Classifier) InFlight() int { return (runners+2)*c.Device().MaxBatch + 2*c.workers }
+// InFlight is the largest number of pictures that Stream holds at once, with so many further classifiers.
+func (c *Classifier) InFlight(further int) int {
+	return (runners*(1+further)+2)*c.Device().MaxBatch + 2*c.workers
+}
 
 // stream is one run of Stream. Every picture holds a place in window from the source to the caller's loop, so that no
 // channel of that capacity ever blocks its sender.
@@ -83,6 +111,10 @@ type stream struct {
 	batches  chan []*streamed
 	results  chan *streamed
 	running  sync.WaitGroup // the runners
+
+	mu   sync.Mutex
+	nets []*Classifier // whose devices work
+	at   int           // which of them takes the next batch that another left
 }
 
 // streamed is a picture between two stages.
@@ -96,9 +128,10 @@ type streamed struct {
 var errLeft = errors.New("vkinfer: the loop over the stream was left")
 
 func newStream(ctx context.Context, c *Classifier, opts StreamOptions) *stream {
-	n := c.InFlight()
+	n := c.InFlight(len(opts.Further))
 	s := &stream{c: c, opts: opts, batch: c.Device().MaxBatch, window: make(chan struct{}, n), items: make(chan *streamed),
-		prepared: make(chan *streamed, n), batches: make(chan []*streamed), results: make(chan *streamed, n)}
+		prepared: make(chan *streamed, n), batches: make(chan []*streamed), results: make(chan *streamed, n),
+		nets: append([]*Classifier{c}, opts.Further...)}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	return s
 }
@@ -111,7 +144,8 @@ func (s *stream) stop() {
 
 // start sets the stages going. Each ends when the one before it does, or with the context.
 func (s *stream) start(source iter.Seq[Item]) {
-	s.opts.Stats.begin(s.c.workers)
+	nets := slices.Clone(s.nets)
+	s.opts.Stats.begin(s.c.workers, nets)
 	go s.feed(source)
 	var workers sync.WaitGroup
 	for range s.c.workers {
@@ -122,8 +156,10 @@ func (s *stream) start(source iter.Seq[Item]) {
 		close(s.prepared)
 	}()
 	go s.assemble()
-	for range runners {
-		s.running.Go(s.run)
+	for i, net := range nets {
+		for range runners {
+			s.running.Go(func() { s.run(i, net) })
+		}
 	}
 	go func() {
 		workers.Wait()
@@ -185,6 +221,12 @@ func (c *Classifier) read(item Item, stats *StreamStats) ([]uint8, error) {
 	if err != nil {
 		return nil, err
 	}
+	if item.Height != 0 || item.Width != 0 {
+		if item.Height != c.input.H || item.Width != c.input.W || len(data) != c.input.NumElements() {
+			return nil, fmt.Errorf("vkinfer: a prepared picture of %d×%d pixels and %d bytes, want %d×%d and %d", item.Height, item.Width, len(data), c.input.H, c.input.W, c.input.NumElements())
+		}
+		return data, nil
+	}
 	part, err := c.transform.DecodePart(data, c.limits)
 	if err != nil {
 		stats.count(stageDecode, at, 1, 0)
@@ -237,8 +279,8 @@ func (s *stream) assemble() {
 	}
 }
 
-// run puts batches through the network.
-func (s *stream) run() {
+// run puts batches through net, the device numbered i; when it fails, through another's.
+func (s *stream) run(i int, net *Classifier) {
 	size := s.c.input.NumElements()
 	var pictures []uint8
 	for batch := range s.batches {
@@ -248,30 +290,57 @@ func (s *stream) run() {
 			p.picture = nil
 		}
 		at := time.Now()
-		for k := -1; k < len(s.opts.Beside); k++ {
-			c := s.c
-			if k >= 0 {
-				c = s.opts.Beside[k]
+		for err := s.through(net, pictures, batch); err != nil; err = s.through(net, pictures, batch) {
+			if s.ctx.Err() != nil {
+				return
 			}
-			logits, err := c.engine.runPictures(s.ctx, pictures, len(batch))
-			if err != nil {
+			if net = s.replace(net, err); net == nil {
 				s.cancel(err)
 				return
 			}
-			for i, p := range batch {
-				r := c.rank(logits[i*c.classes : (i+1)*c.classes])
-				if k < 0 {
-					p.result.Result = r
-				} else {
-					p.result.Beside = append(p.result.Beside, r)
-				}
-			}
+			i = slices.Index(s.opts.Further, net) + 1
 		}
-		s.opts.Stats.count(stageDevice, at, len(batch), 0)
+		s.opts.Stats.countDevice(i, at, len(batch))
 		for _, p := range batch {
 			s.results <- p
 		}
 	}
+}
+
+// through runs a batch on one device, and on those beside it.
+func (s *stream) through(net *Classifier, pictures []uint8, batch []*streamed) error {
+	for k, c := range append([]*Classifier{net}, s.opts.Beside...) {
+		logits, err := c.engine.runPictures(s.ctx, pictures, len(batch))
+		if err != nil {
+			return err
+		}
+		for i, p := range batch {
+			r := c.rank(logits[i*c.classes : (i+1)*c.classes])
+			if k == 0 {
+				p.result.Result, p.result.Beside = r, nil
+			} else {
+				p.result.Beside = append(p.result.Beside, r)
+			}
+		}
+	}
+	return nil
+}
+
+// replace takes a device that failed out of the stream, and returns one that works, or nil.
+func (s *stream) replace(net *Classifier, err error) *Classifier {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.nets, net); i >= 0 {
+		s.nets = slices.Delete(s.nets, i, i+1)
+		if s.opts.Lost != nil && len(s.nets) > 0 {
+			s.opts.Lost(net, err)
+		}
+	}
+	if len(s.nets) == 0 {
+		return nil
+	}
+	s.at++
+	return s.nets[s.at%len(s.nets)]
 }
 
 // deliver hands the results to the caller's loop.

@@ -11,6 +11,21 @@ type StreamStats struct {
 	stages  [numStages]stageCount
 	lanes   [numStages]atomic.Int64
 	batches atomic.Int64
+	devices []deviceCount // one for each device
+}
+
+type deviceCount struct {
+	name string
+	stageCount
+	batches atomic.Int64
+}
+
+// DeviceStats is what one of a stream's devices did so far.
+type DeviceStats struct {
+	Device   string
+	Batches  int64
+	Pictures int64
+	Busy     time.Duration // of all lanes together, waiting for its turn included
 }
 
 const (
@@ -62,15 +77,32 @@ func (s *StreamStats) Wall() time.Duration {
 // Batches returns how many batches the device was given.
 func (s *StreamStats) Batches() int64 { return s.batches.Load() }
 
+// Devices returns what each device of the stream did: its Classifier's, then those of Further.
+func (s *StreamStats) Devices() []DeviceStats {
+	if s.start.Load() == 0 {
+		return nil
+	}
+	var out []DeviceStats
+	for i := range s.devices {
+		d := &s.devices[i]
+		out = append(out, DeviceStats{d.name, d.batches.Load(), d.pictures.Load(), time.Duration(d.nanoseconds.Load())})
+	}
+	return out
+}
+
 // begin sets the clock and the lanes. A nil StreamStats counts nothing.
-func (s *StreamStats) begin(workers int) {
+func (s *StreamStats) begin(workers int, nets []*Classifier) {
 	if s == nil {
 		return
 	}
-	s.start.Store(time.Now().UnixNano())
-	for i, n := range [numStages]int{workers, workers, workers, runners, 1} {
+	s.devices = make([]deviceCount, len(nets))
+	for i, c := range nets {
+		s.devices[i].name = c.Device().Name
+	}
+	for i, n := range [numStages]int{workers, workers, workers, runners * len(nets), 1} {
 		s.lanes[i].Store(int64(n))
 	}
+	s.start.Store(time.Now().UnixNano()) // last: before it nobody looks at devices
 }
 
 // count adds pictures that were in a stage since start, and returns the time it is now.
@@ -83,8 +115,18 @@ func (s *StreamStats) count(stage int, start time.Time, pictures, bytes int) tim
 	c.pictures.Add(int64(pictures))
 	c.bytes.Add(int64(bytes))
 	c.nanoseconds.Add(int64(now.Sub(start)))
-	if stage == stageDevice {
-		s.batches.Add(1)
-	}
 	return now
+}
+
+// countDevice counts a batch that was on a device since start.
+func (s *StreamStats) countDevice(device int, start time.Time, pictures int) {
+	if s == nil {
+		return
+	}
+	took := s.count(stageDevice, start, pictures, 0).Sub(start)
+	s.batches.Add(1)
+	d := &s.devices[device]
+	d.batches.Add(1)
+	d.pictures.Add(int64(pictures))
+	d.nanoseconds.Add(int64(took))
 }

@@ -12,6 +12,7 @@ import (
 	"math"
 	"reflect"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -190,6 +191,105 @@ func TestStreamBeside(t *testing.T) {
 	}
 }
 
+// TestStreamFurther has devices of different speed, one of which fails in the middle: every picture has its result once,
+// faster devices have more of them, and the failure is told.
+func TestStreamFurther(t *testing.T) {
+	files := grays(t)
+	before := runtime.NumGoroutine()
+	const n = 2000
+	var want []Result
+	c, fast := meanClassifier(t, 4, 2)
+	for r, err := range c.Stream(t.Context(), graySource(&files, n, nil), StreamOptions{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, r.Result)
+	}
+	broken := errors.New("broken")
+	for _, test := range []struct {
+		unordered bool
+		failAt    int64 // call from which the second device fails, 0 for never
+		all       bool  // all devices fail then
+	}{{}, {unordered: true}, {failAt: 20}, {failAt: 1, unordered: true}, {failAt: 20, all: true}} {
+		slow, slowEngine := meanClassifier(t, 4, 2)
+		third, thirdEngine := meanClassifier(t, 8, 2)
+		fast.calls.Store(0)
+		failing := func(from int64) func(int64) error {
+			return func(call int64) error {
+				if from > 0 && call >= from {
+					return broken
+				}
+				return nil
+			}
+		}
+		slowEngine.fail = func(int64) error { time.Sleep(3 * time.Millisecond); return nil }
+		fast.fail = func(int64) error { time.Sleep(200 * time.Microsecond); return nil }
+		thirdEngine.fail = failing(test.failAt)
+		if test.all {
+			slowEngine.fail, fast.fail = failing(test.failAt), failing(test.failAt)
+		}
+		var stats StreamStats
+		var lost []error
+		var mu sync.Mutex
+		opts := StreamOptions{Unordered: test.unordered, Further: []*Classifier{slow, third}, Stats: &stats,
+			Lost: func(l *Classifier, err error) {
+				mu.Lock()
+				defer mu.Unlock()
+				if l != third && !test.all {
+					t.Error("another device was lost")
+				}
+				lost = append(lost, err)
+			}}
+		got := map[int64]Result{}
+		var end error
+		for r, err := range c.Stream(t.Context(), graySource(&files, n, nil), opts) {
+			if end = err; err != nil {
+				break
+			}
+			if _, twice := got[r.Index]; twice {
+				t.Fatalf("%+v: picture %d twice", test, r.Index)
+			}
+			got[r.Index] = r.Result
+		}
+		settled(t, before)
+		if test.all {
+			if !errors.Is(end, broken) || len(lost) != 2 {
+				t.Errorf("%+v: ended with %v, %d lost", test, end, len(lost))
+			}
+			continue
+		}
+		if end != nil || len(got) != n {
+			t.Fatalf("%+v: %d results, error %v", test, len(got), end)
+		}
+		for i, w := range want {
+			if g := got[int64(i)]; fmt.Sprint(g.Err) != fmt.Sprint(w.Err) || !reflect.DeepEqual(g.Predictions, w.Predictions) {
+				t.Fatalf("%+v: picture %d: %+v, alone %+v", test, i, g, w)
+			}
+		}
+		d := stats.Devices()
+		sum := d[0].Pictures + d[1].Pictures + d[2].Pictures
+		if len(d) != 3 || sum != stats.Stages()[stageDevice].Pictures || d[0].Batches+d[1].Batches+d[2].Batches != stats.Batches() {
+			t.Errorf("%+v: devices %+v, stages %+v", test, d, stats.Stages())
+		}
+		if d[0].Pictures <= d[1].Pictures || d[1].Pictures == 0 || d[2].Pictures == 0 != (test.failAt == 1) {
+			t.Errorf("%+v: the work was shared as %+v", test, d)
+		}
+		if failed := test.failAt > 0; failed != (len(lost) == 1) || failed && !errors.Is(lost[0], broken) {
+			t.Errorf("%+v: lost %v", test, lost)
+		}
+	}
+	// What cannot share pictures.
+	other, _ := meanClassifier(t, 4, 1)
+	other.topK++
+	for _, opts := range []StreamOptions{{Further: []*Classifier{other}}, {Further: []*Classifier{c}, Beside: []*Classifier{c}}} {
+		for _, err := range c.Stream(t.Context(), graySource(&files, 9, nil), opts) {
+			if err == nil {
+				t.Errorf("%+v was taken", opts)
+			}
+		}
+	}
+}
+
 func TestStreamStats(t *testing.T) {
 	files := grays(t)
 	c, e := meanClassifier(t, 8, 2)
@@ -242,8 +342,8 @@ func TestStreamIsBounded(t *testing.T) {
 	for range c.Stream(t.Context(), graySource(&files, 10000, &pulled), StreamOptions{}) {
 		if taken++; taken%50 == 0 {
 			time.Sleep(5 * time.Millisecond) // a slow loop
-			if ahead := pulled.Load() - taken; ahead > int64(c.InFlight())+1 {
-				t.Fatalf("%d pictures ahead of the loop, want at most %d", ahead, c.InFlight()+1)
+			if ahead := pulled.Load() - taken; ahead > int64(c.InFlight(0))+1 {
+				t.Fatalf("%d pictures ahead of the loop, want at most %d", ahead, c.InFlight(0)+1)
 			}
 		}
 		if taken == 500 {

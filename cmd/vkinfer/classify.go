@@ -29,6 +29,7 @@ type classifier struct {
 	format   string
 	null     bool
 	shard    shard
+	shardBy  string
 	file     string
 	resume   bool
 	stages   bool
@@ -41,7 +42,9 @@ func classifyCommand(a *app) *cobra.Command {
 		GroupID: groupUse,
 		Short:   "Classify pictures",
 		Long: `Classify pictures: JPEG, PNG, GIF, BMP, TIFF or WebP files, folders of them (searched with their sub-folders),
-archives that are named (.tar, .tar.gz, .tgz, .zip; WebDataset's shards), whose pictures are ARCHIVE/MEMBER, or "-" for a list of paths on standard input, one per line.
+archives that are named (.tar, .tar.gz, .tgz, .zip; WebDataset's shards), whose pictures are ARCHIVE/MEMBER, arrays that are named (.npy,
+uint8 [N,size,size,3], resized and cropped already), whose pictures are ARRAY/NUMBER, or "-" for a list of paths of all
+these on standard input, one per line.
 
 Each picture is prepared as the published evaluation of the model does: resized so that its shorter side is
 size/crop, bicubic, cut to the centre, normalised. The results come in the order of the pictures. One that
@@ -51,7 +54,11 @@ the same, and the exit status is 1 then.
 With --results-file the rows go to FILE.part as they come, and FILE appears when it is complete. After a crash or an
 interrupt --resume goes on behind the last complete row: nothing is lost, nothing comes twice. --shard I/N takes every
 Nth picture, from the one numbered I from 0, so that N machines share a list; 'vkinfer merge' puts their files together
-again. --shard auto/N takes I from JOB_COMPLETION_INDEX, which Kubernetes sets for indexed jobs.
+again. --shard auto/N takes I from JOB_COMPLETION_INDEX, which Kubernetes sets for indexed jobs. --shard-by source takes
+every Nth of the arguments and lines of the list instead, so that no archive is read by more than one machine.
+
+Several devices (--device) share the pictures: each takes the next batch when it is free. Should one fail the others
+take over what it had.
 
 The columns of csv are filename, index_0.., label_0.., prob_0.. (without numbers for --topk 1), and error.`,
 		Example: `  vkinfer classify efficientnet_b1_pruned --checkpoint b1.pth photo.jpg
@@ -63,7 +70,7 @@ The columns of csv are filename, index_0.., label_0.., prob_0.. (without numbers
 		RunE:              a.action(func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args[0], args[1:]) }),
 	}
 	c.net.addCheckpoint(cmd, "the ones that 'vkinfer fetch' got")
-	c.net.addDevice(cmd)
+	c.net.addDevices(cmd)
 	c.addQuirks(cmd)
 	c.net.addPrecision(cmd)
 	c.net.addImgSize(cmd)
@@ -78,6 +85,7 @@ The columns of csv are filename, index_0.., label_0.., prob_0.. (without numbers
 	f.StringVar(&c.file, "results-file", "", "`FILE` for the results instead of standard output, .jsonl or .csv")
 	f.BoolVar(&c.resume, "resume", false, "continue an interrupted --results-file; one that is complete is left as it is")
 	f.BoolVar(&c.stages, "stages", false, "tell on standard error at the end how busy each stage was, and which one is the bottleneck")
+	choiceFlag(cmd, &c.shardBy, "shard-by", "", "what --shard counts", shardBys...)
 	f.Var(&c.shard, "shard", "take only every Nth picture, beginning with number I from 0: I/N, or auto/N")
 	return cmd
 }
@@ -110,6 +118,9 @@ func (c *classifier) run(ctx context.Context, name string, args []string) (err e
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	list := pictures.List{Args: args, Stdin: c.in, Null: c.null, Skipped: c.skipped}
+	if c.shardBy == bySource && c.shard.n > 1 {
+		list.Take = func(i int) bool { return i%c.shard.n == c.shard.i }
+	}
 	items := make(chan pictures.Item, 64)
 	go list.Send(ctx, items)
 	first, ok := <-items // before the device is opened: there may be nothing to do
@@ -117,7 +128,10 @@ func (c *classifier) run(ctx context.Context, name string, args []string) (err e
 		return err
 	}
 	if !ok {
-		return usagef("no pictures: nothing to classify")
+		if list.Take == nil || c.file == "" {
+			return usagef("no pictures: nothing to classify")
+		}
+		c.log.Warn("no pictures: nothing to classify in this shard")
 	}
 	sd, err := c.stateDict(ctx, spec, c.net.checkpoint)
 	if err != nil {
@@ -128,12 +142,14 @@ func (c *classifier) run(ctx context.Context, name string, args []string) (err e
 		size = c.net.imgSize
 	}
 	c.net.batch = max(1, min(c.net.batch, list.AtMost(), maxJobTensor/(4*3*size*size)))
-	cl, err := c.open(ctx, spec, sd, &c.net, vkinfer.Options{CropPct: float64(c.cropPct), Labels: names, TopK: c.topK, Workers: c.workers})
+	nets, err := c.openAll(ctx, spec, sd, &c.net, vkinfer.Options{CropPct: float64(c.cropPct), Labels: names, TopK: c.topK, Workers: c.workers})
 	if err != nil {
 		return err
 	}
-	defer c.closeNet(&err, cl)
-	return c.stream(ctx, cl, list, first, items)
+	for _, cl := range nets {
+		defer c.closeNet(&err, cl)
+	}
+	return c.stream(ctx, nets, list, first, items)
 }
 
 // checkStdin refuses to read standard input for two things.
@@ -155,15 +171,18 @@ func (c *classifier) skipped(folder string, others int) {
 }
 
 // stream classifies the pictures and writes the results in order.
-func (c *classifier) stream(ctx context.Context, cl *vkinfer.Classifier, list pictures.List, first pictures.Item, items <-chan pictures.Item) (err error) {
-	k := min(c.topK, cl.Classes())
-	pics := c.shard.of(source(ctx, first, items))
+func (c *classifier) stream(ctx context.Context, nets []*vkinfer.Classifier, list pictures.List, first pictures.Item, items <-chan pictures.Item) (err error) {
+	k := min(c.topK, nets[0].Classes())
+	pics := source(ctx, first, items)
+	if list.Take == nil {
+		pics = c.shard.of(pics)
+	}
 	out := bufio.NewWriter(c.out)
 	w := results.New(c.format, out, k)
 	done, failed := 0, 0
 	var file *results.File
 	if c.file != "" {
-		if file, err = results.OpenFile(c.file, c.format, k, c.settings(cl), c.resume); err != nil {
+		if file, err = results.OpenFile(c.file, c.format, k, c.settings(nets), c.resume); err != nil {
 			return usagef("--results-file %w", err)
 		}
 		defer file.Close()
@@ -180,7 +199,7 @@ func (c *classifier) stream(ctx context.Context, cl *vkinfer.Classifier, list pi
 	bar := c.progress(ctx, list)
 	defer bar.Stop()
 	bar.Add(done)
-	for r, e := range cl.Stream(ctx, classifiable(pics), vkinfer.StreamOptions{Stats: stats}) {
+	for r, e := range nets[0].Stream(ctx, classifiable(pics), vkinfer.StreamOptions{Further: nets[1:], Lost: c.lost, Stats: stats}) {
 		if err = e; err != nil {
 			break
 		}
@@ -249,7 +268,7 @@ func source(ctx context.Context, first pictures.Item, items <-chan pictures.Item
 func classifiable(pics iter.Seq[pictures.Item]) iter.Seq[vkinfer.Item] {
 	return func(yield func(vkinfer.Item) bool) {
 		for it := range pics {
-			out := vkinfer.Item{Name: it.Path, Err: plain(it.Err), Read: it.Read}
+			out := vkinfer.Item{Name: it.Path, Err: plain(it.Err), Read: it.Read, Height: it.Height, Width: it.Width}
 			if out.Read == nil {
 				out.Read = func() ([]byte, error) {
 					data, err := pictures.Read(it.Path, maxPicture)
@@ -269,7 +288,13 @@ func (c *classifier) progress(ctx context.Context, list pictures.List) *console.
 		return &console.Progress{}
 	}
 	bar := c.console.Progress("classify", -1, false)
-	go func() { bar.SetTotal(int64(c.shard.size(list.Count(ctx)))) }()
+	go func() {
+		n := list.Count(ctx)
+		if list.Take == nil {
+			n = c.shard.size(n)
+		}
+		bar.SetTotal(int64(n))
+	}()
 	return bar
 }
 

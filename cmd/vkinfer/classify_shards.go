@@ -41,6 +41,11 @@ func (s *shard) Set(text string) error {
 	return nil
 }
 
+// bySource and the other are what shards may be taken of: pictures, or the arguments and lines that name them.
+const bySource = "source"
+
+var shardBys = []string{"picture", bySource}
+
 // size returns how many of a number of items are the shard's; a negative number, which stands for unknown, stays so.
 func (s shard) size(all int) int {
 	if s.n <= 1 || all < 0 {
@@ -128,10 +133,15 @@ func (c *classifier) checkFile() (complete bool, err error) {
 }
 
 // settings are what rows of one file must have in common.
-func (c *classifier) settings(cl *vkinfer.Classifier) map[string]string {
+func (c *classifier) settings(nets []*vkinfer.Classifier) map[string]string {
+	var devices, drivers []string
+	for _, cl := range nets {
+		devices, drivers = append(devices, cl.Device().Name), append(drivers, cl.Device().Driver)
+	}
+	cl := nets[0]
 	d := cl.Device()
-	s := map[string]string{"model": cl.Model(), "checkpoint": c.net.checkpoint, "device": d.Name, "driver": d.Driver, "precision": d.Precision,
-		"input": fmt.Sprint(cl.InputShape()), "transform": fmt.Sprint(cl.Transform()), "topk": fmt.Sprint(c.topK), "shard": c.shard.String(), "class map": c.classMap}
+	s := map[string]string{"model": cl.Model(), "checkpoint": c.net.checkpoint, "device": strings.Join(devices, ", "), "driver": strings.Join(drivers, ", "), "precision": d.Precision,
+		"input": fmt.Sprint(cl.InputShape()), "transform": fmt.Sprint(cl.Transform()), "topk": fmt.Sprint(c.topK), "shard": c.shard.String() + " by " + c.shardBy, "class map": c.classMap}
 	for _, name := range []string{"checkpoint", "class map"} {
 		if info, err := os.Stat(s[name]); err == nil {
 			s[name] += fmt.Sprintf(" of %d bytes, %s", info.Size(), info.ModTime().UTC().Format("2006-01-02T15:04:05Z"))

@@ -32,6 +32,15 @@ func stageTable(stats *vkinfer.StreamStats, wall time.Duration) string {
 			host += load
 		}
 	}
+	if devices := stats.Devices(); len(devices) > 1 {
+		for _, d := range devices {
+			rate := 0.0
+			if wall > 0 {
+				rate = float64(d.Pictures) / wall.Seconds()
+			}
+			fmt.Fprintf(&b, "  %9d pictures, %.1f/s, in %d batches on %s\n", d.Pictures, rate, d.Batches, d.Device)
+		}
+	}
 	device, loop := all[3].Load(wall), all[4].Load(wall)
 	bottleneck := "reading, decoding and resizing (-j)"
 	switch most := max(host, device, loop); {

@@ -192,6 +192,13 @@ func (f *netFlags) addDevice(cmd *cobra.Command) {
 	cmd.RegisterFlagCompletionFunc("device", cobra.FixedCompletions([]string{"vulkan", "vulkan:0", "cpu"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// addDevices is addDevice for what can use several at once.
+func (f *netFlags) addDevices(cmd *cobra.Command) {
+	f.addDevice(cmd)
+	cmd.Flags().Lookup("device").Usage += "; several separated by commas, or all (every GPU, or every software device where there is none)"
+	cmd.Flags().Lookup("device").Usage += " share the pictures"
+}
+
 // addQuirks adds the switch of the table of known faults of drivers.
 func (a *app) addQuirks(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&a.noQuirks, "no-quirks", false, "believe what drivers say of themselves, without the corrections that 'vkinfer doctor' lists")

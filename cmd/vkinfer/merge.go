@@ -14,23 +14,25 @@ import (
 )
 
 func mergeCommand(a *app) *cobra.Command {
-	var output string
+	var output, by string
 	cmd := &cobra.Command{
 		Use:     "merge SHARD...",
 		GroupID: groupUse,
 		Short:   "Put the results of shards together",
 		Long: `Put the results of 'vkinfer classify --shard I/N' together: the files of the shards 0/N, 1/N, ... in this order, all
 .jsonl or all .csv. The result is what one run over all pictures would have written, byte for byte. Files that are
-missing, incomplete or in another order are noticed by their numbers of rows wherever these tell it.`,
+missing, incomplete or in another order are noticed by their numbers of rows wherever these tell it. Shards that were
+taken with --shard-by source are put one behind the other, and their order is that of the files.`,
 		Example: `  vkinfer merge -o all.jsonl part0.jsonl part1.jsonl part2.jsonl`,
 		Args:    args(-1, "SHARD"),
-		RunE:    a.action(func(cmd *cobra.Command, args []string) error { return a.merge(output, args) }),
+		RunE:    a.action(func(cmd *cobra.Command, args []string) error { return a.merge(output, by, args) }),
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write, - for standard output")
+	choiceFlag(cmd, &by, "shard-by", "", "what the shards were taken of", shardBys...)
 	return cmd
 }
 
-func (a *app) merge(output string, names []string) error {
+func (a *app) merge(output, by string, names []string) error {
 	if output == "" {
 		return usagef("no output named, want -o all.jsonl, or -o - for standard output")
 	}
@@ -56,8 +58,12 @@ func (a *app) merge(output string, names []string) error {
 		defer f.Close()
 		shards = append(shards, f)
 	}
+	merge := results.Merge
+	if by == bySource {
+		merge = results.Concat
+	}
 	if output == "-" {
-		_, err := results.Merge(a.out, format, names, shards)
+		_, err := merge(a.out, format, names, shards)
 		return setup(err)
 	}
 	o, err := createOutput(output)
@@ -65,7 +71,7 @@ func (a *app) merge(output string, names []string) error {
 		return usagef("-o: %w", err)
 	}
 	defer o.abandon()
-	n, err := results.Merge(o, format, names, shards)
+	n, err := merge(o, format, names, shards)
 	if err != nil {
 		return setup(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -106,7 +107,7 @@ of any precision is lower.`,
 		RunE:              a.action(func(cmd *cobra.Command, args []string) error { return v.run(cmd.Context(), args[0], args[1]) }),
 	}
 	v.net.addCheckpoint(cmd, "the ones that 'vkinfer fetch' got")
-	v.net.addDevice(cmd)
+	v.net.addDevices(cmd)
 	v.addQuirks(cmd)
 	choicesFlag(cmd, &v.precisions, "precision", "arithmetic of the network; several, separated by commas, are compared", precisions...)
 	v.net.addImgSize(cmd)
@@ -167,16 +168,21 @@ func (v *validator) run(ctx context.Context, name, dir string) (err error) {
 		return err
 	}
 	var nets []*vkinfer.Classifier
-	for _, precision := range v.precisions {
+	for i, precision := range v.precisions {
 		v.net.precision = precision
 		v.net.batch = max(1, min(v.net.batch, len(v.paths)))
-		cl, err := v.open(ctx, v.spec, sd, &v.net, vkinfer.Options{CropPct: float64(v.cropPct), Labels: names, TopK: 5, Workers: v.workers})
+		list, err := v.openAll(ctx, v.spec, sd, &v.net, vkinfer.Options{CropPct: float64(v.cropPct), Labels: names, TopK: 5, Workers: v.workers})
 		if err != nil {
 			return err
 		}
-		defer v.closeNet(&err, cl)
-		nets = append(nets, cl)
-		if len(nets) == 1 { // before further work: the folders must fit the classes
+		for _, cl := range list {
+			defer v.closeNet(&err, cl)
+		}
+		if len(list) > 1 && len(v.precisions) > 1 {
+			return usagef("--device %s with --precision %s: several devices share the pictures of one precision, want one device or one precision", v.net.device, strings.Join(v.precisions, ","))
+		}
+		nets = append(nets, list...)
+		if cl := list[0]; i == 0 { // before further work: the folders must fit the classes
 			if err := v.match(cl.Classes(), names); err != nil {
 				return err
 			}
@@ -270,7 +276,7 @@ func (v *validator) items() iter.Seq[vkinfer.Item] {
 
 // measure runs all pictures through the networks.
 func (v *validator) measure(ctx context.Context, nets []*vkinfer.Classifier) (err error) {
-	v.outcome.meters = make([]accuracy.Meter, len(nets))
+	v.outcome.meters = make([]accuracy.Meter, len(v.precisions))
 	var rows *outputFile
 	if v.predictions != "" {
 		if rows, err = createOutput(v.predictions); err != nil {
@@ -281,7 +287,11 @@ func (v *validator) measure(ctx context.Context, nets []*vkinfer.Classifier) (er
 	bar := v.console.Progress("validate", int64(len(v.paths)), false)
 	defer bar.Stop()
 	start, done := time.Now(), 0
-	for r, err := range nets[0].Stream(ctx, v.items(), vkinfer.StreamOptions{Beside: nets[1:]}) {
+	opts := vkinfer.StreamOptions{Further: nets[1:], Lost: v.lost}
+	if len(v.precisions) > 1 {
+		opts = vkinfer.StreamOptions{Beside: nets[1:]}
+	}
+	for r, err := range nets[0].Stream(ctx, v.items(), opts) {
 		if err != nil {
 			return fmt.Errorf("after %d of %d pictures: %w", done, len(v.paths), err)
 		}

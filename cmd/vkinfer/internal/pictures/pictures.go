@@ -33,7 +33,10 @@ func IsPicture(name string) bool {
 type Item struct {
 	Path string
 	Err  error
-	Read func() ([]byte, error) // returns the bytes of an archive's member, once; nil for the file at Path
+	Read func() ([]byte, error) // returns the bytes of an archive's member or an array's picture, once; nil for the file at Path
+
+	// Height and Width, unless 0, say that Read returns pixels, uint8 [Height,Width,3], which are prepared already.
+	Height, Width int
 }
 
 // Drop lets go of a picture that is not wanted. Every item must be read or dropped.
@@ -45,9 +48,11 @@ func (it Item) Drop() {
 
 // List says where to look.
 type List struct {
-	Args  []string  // files, folders, archives, and "-" for paths in Stdin, one per line
+	Args  []string  // files, folders, archives, arrays, and "-" for paths in Stdin, one per line
 	Stdin io.Reader // read where Args says "-"
-	Null  bool      // the paths in Stdin end with a zero byte instead
+	// Take chooses among the sources, which are the Args and the lines of Stdin, numbered from 0; nil takes all.
+	Take func(i int) bool
+	Null bool // the paths in Stdin end with a zero byte instead
 	// Skipped, if set, is told of every folder or archive that was named and holds no picture, and of the number of
 	// other files in it.
 	Skipped func(folder string, others int)
@@ -71,11 +76,12 @@ func (l List) Send(ctx context.Context, items chan<- Item) {
 			return errStop
 		}
 	}
+	next := 0
 	for _, arg := range l.Args {
 		var err error
 		if arg == "-" {
-			err = l.stdin(ctx, send)
-		} else {
+			err = l.stdin(ctx, &next, send)
+		} else if l.takes(&next) {
 			err = l.path(ctx, arg, send)
 		}
 		if err != nil {
@@ -84,12 +90,26 @@ func (l List) Send(ctx context.Context, items chan<- Item) {
 	}
 }
 
+// takes reports whether the next source is wanted.
+func (l List) takes(next *int) bool {
+	i := *next
+	*next++
+	return l.Take == nil || l.Take(i)
+}
+
 // Count returns the number of pictures that Send would send, -1 where a list on standard input or an archive hides it.
 func (l List) Count(ctx context.Context) int {
 	n := 0
 	l.Skipped = nil
+	next := 0
 	for _, arg := range l.Args {
-		if arg == "-" || IsArchive(arg) {
+		if arg == "-" {
+			return -1
+		}
+		if !l.takes(&next) {
+			continue
+		}
+		if IsArchive(arg) {
 			return -1
 		}
 		err := l.path(ctx, arg, func(Item) error {
@@ -111,6 +131,9 @@ func (l List) path(ctx context.Context, path string, send func(Item) error) erro
 	}
 	if !info.IsDir() && IsArchive(path) {
 		return l.archive(ctx, path, send)
+	}
+	if !info.IsDir() && IsArray(path) {
+		return l.array(ctx, path, send)
 	}
 	if !info.IsDir() {
 		return send(Item{Path: path})
@@ -166,7 +189,7 @@ func regular(path string, d fs.DirEntry) bool {
 
 // stdin sends what the list on standard input names. A reader cannot be interrupted, so it is left to
 // itself when ctx ends.
-func (l List) stdin(ctx context.Context, send func(Item) error) error {
+func (l List) stdin(ctx context.Context, next *int, send func(Item) error) error {
 	paths := make(chan Item)
 	go func() {
 		defer close(paths)
@@ -202,7 +225,7 @@ func (l List) stdin(ctx context.Context, send func(Item) error) error {
 			err := error(nil)
 			if it.Err != nil {
 				err = send(it)
-			} else {
+			} else if l.takes(next) {
 				err = l.path(ctx, it.Path, send)
 			}
 			if err != nil {

@@ -240,56 +240,105 @@ func (t *tail) Read(b []byte) (int, error) {
 // Merge writes the rows of shards, the complete files of shards 0/N to N-1/N in this order, as one file would have had
 // them, and returns how many there are.
 func Merge(w io.Writer, format string, names []string, shards []io.Reader) (total int, err error) {
-	out := bufio.NewWriter(w)
-	table := csv.NewWriter(out)
-	all := make([]*rows, len(shards))
-	for i, s := range shards {
-		all[i] = newRows(s, format)
-	}
-	// next reads a row of shard i, if there is one.
-	next := func(i int) (bool, error) {
-		_, err := all[i].next()
-		switch {
-		case err == io.EOF && all[i].cut:
-			return false, fmt.Errorf("%s: ends within a row, want the complete file", names[i])
-		case err != nil && err != io.EOF:
-			return false, fmt.Errorf("%s: %w", names[i], err)
-		case format == "csv" && all[i].header == nil:
-			return false, fmt.Errorf("%s: is empty, want at least the header", names[i])
-		case format == "csv" && !slices.Equal(all[i].header, all[0].header):
-			return false, fmt.Errorf("%s: has other columns than %s", names[i], names[0])
-		}
-		return err == nil, nil
-	}
+	m := newMerger(w, format, names, shards)
+	all := m.all
 	for at := 0; ; at++ {
 		i := at % len(all)
-		more, err := next(i)
+		more, err := m.next(i)
 		if err != nil {
 			return total, err
-		}
-		if at == 0 && format == "csv" {
-			table.Write(all[0].header)
 		}
 		if !more {
 			for step := 1; step < len(all); step++ { // those whose turn is next have no more either
 				j := (i + step) % len(all)
-				if more, err := next(j); err != nil {
+				if more, err := m.next(j); err != nil {
 					return total, err
 				} else if more {
 					return total, fmt.Errorf("%s has more rows than %s allows; want the complete files of all shards, in the order of --shard, from 0/%d on", names[j], names[i], len(all))
 				}
 			}
-			table.Flush()
-			return total, errors.Join(table.Error(), out.Flush())
+			return total, m.flush()
 		}
 		total++
-		if format == "csv" {
-			err = table.Write(all[i].record)
-		} else {
-			_, err = out.Write(all[i].raw)
-		}
-		if err != nil {
+		if err := m.copy(i); err != nil {
 			return total, err
 		}
 	}
+}
+
+// Concat writes the rows of the shards' complete files one behind the other, and returns how many there are.
+func Concat(w io.Writer, format string, names []string, shards []io.Reader) (total int, err error) {
+	m := newMerger(w, format, names, shards)
+	for i := range m.all {
+		for {
+			more, err := m.next(i)
+			if err != nil {
+				return total, err
+			}
+			if !more {
+				break
+			}
+			total++
+			if err := m.copy(i); err != nil {
+				return total, err
+			}
+		}
+	}
+	return total, m.flush()
+}
+
+// merger reads shards' rows and writes them to one file.
+type merger struct {
+	format string
+	names  []string
+	all    []*rows
+	out    *bufio.Writer
+	table  *csv.Writer
+	begun  bool // the header is written
+}
+
+func newMerger(w io.Writer, format string, names []string, shards []io.Reader) *merger {
+	m := &merger{format: format, names: names, out: bufio.NewWriter(w)}
+	m.table = csv.NewWriter(m.out)
+	for _, s := range shards {
+		m.all = append(m.all, newRows(s, format))
+	}
+	return m
+}
+
+// next reads a row of shard i, if there is one.
+func (m *merger) next(i int) (bool, error) {
+	all, names := m.all, m.names
+	_, err := all[i].next()
+	switch {
+	case err == io.EOF && all[i].cut:
+		return false, fmt.Errorf("%s: ends within a row, want the complete file", names[i])
+	case err != nil && err != io.EOF:
+		return false, fmt.Errorf("%s: %w", names[i], err)
+	case m.format == "csv" && all[i].header == nil:
+		return false, fmt.Errorf("%s: is empty, want at least the header", names[i])
+	case m.format == "csv" && !slices.Equal(all[i].header, all[0].header):
+		return false, fmt.Errorf("%s: has other columns than %s", names[i], names[0])
+	}
+	if m.format == "csv" && !m.begun {
+		m.begun = true
+		if err := m.table.Write(all[0].header); err != nil {
+			return false, err
+		}
+	}
+	return err == nil, nil
+}
+
+// copy writes the row of shard i that was read last.
+func (m *merger) copy(i int) error {
+	if m.format == "csv" {
+		return m.table.Write(m.all[i].record)
+	}
+	_, err := m.out.Write(m.all[i].raw)
+	return err
+}
+
+func (m *merger) flush() error {
+	m.table.Flush()
+	return errors.Join(m.table.Error(), m.out.Flush())
 }

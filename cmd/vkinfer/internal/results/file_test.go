@@ -182,3 +182,37 @@ func mergeTexts(a, b string) (string, int, error) {
 	n, err := Merge(&out, "csv", []string{"a", "b"}, []io.Reader{strings.NewReader(a), strings.NewReader(b)})
 	return out.String(), n, err
 }
+
+func TestConcat(t *testing.T) {
+	for _, format := range Resumable {
+		write := func(rows ...int) string {
+			var b bytes.Buffer
+			w := New(format, &b, 2)
+			for _, i := range rows {
+				w.Write(row(i))
+			}
+			w.Close()
+			return b.String()
+		}
+		concat := func(texts ...string) (string, int, error) {
+			var names []string
+			var readers []io.Reader
+			for i, s := range texts {
+				names, readers = append(names, fmt.Sprint("shard", i)), append(readers, strings.NewReader(s))
+			}
+			var b bytes.Buffer
+			n, err := Concat(&b, format, names, readers)
+			return b.String(), n, err
+		}
+		if got, n, err := concat(write(0, 1, 2), write(), write(3, 4)); err != nil || n != 5 || got != write(0, 1, 2, 3, 4) {
+			t.Errorf("%s: %d rows, %v, %q", format, n, err, got)
+		}
+		if got, n, err := concat(write(), write()); err != nil || n != 0 || got != write() {
+			t.Errorf("%s: %d rows of none, %v, %q", format, n, err, got)
+		}
+		whole := write(0, 1)
+		if _, _, err := concat(write(5), whole[:len(whole)-3]); err == nil || !strings.Contains(err.Error(), "shard1: ends within a row") {
+			t.Errorf("%s: a cut shard gives %v", format, err)
+		}
+	}
+}
