@@ -248,10 +248,10 @@ func (c *classifier) stream(ctx context.Context, nets []*vkinfer.Classifier, lis
 	return nil
 }
 
-// source returns the pictures that a list sends, after the first of them.
+// source returns the pictures that a list sends, after the first of them, which has no path if there are none.
 func source(ctx context.Context, first pictures.Item, items <-chan pictures.Item) iter.Seq[pictures.Item] {
 	return func(yield func(pictures.Item) bool) {
-		for it, ok := first, true; ok; {
+		for it, ok := first, first.Path != ""; ok; {
 			if !yield(it) {
 				return
 			}
