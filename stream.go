@@ -81,7 +81,10 @@ func (c *Classifier) checkStream(opts StreamOptions) error {
 			return fmt.Errorf("vkinfer: %s and %s in one stream prepare pictures differently (%+v, %+v), want the same", c.spec.Name, other.spec.Name, c.transform, other.transform)
 		}
 	}
-	for _, f := range opts.Further {
+	for i, f := range opts.Further {
+		if f == c || slices.Contains(opts.Further[:i], f) {
+			return errors.New("vkinfer: the same classifier twice in one stream, want one for each device")
+		}
 		if f.spec.Name != c.spec.Name || f.classes != c.classes || f.topK != c.topK {
 			return fmt.Errorf("vkinfer: %s (top %d of %d classes) and a further %s (top %d of %d), want the same", c.spec.Name, c.topK, c.classes, f.spec.Name, f.topK, f.classes)
 		}
@@ -156,9 +159,9 @@ func (s *stream) start(source iter.Seq[Item]) {
 		close(s.prepared)
 	}()
 	go s.assemble()
-	for i, net := range nets {
+	for _, net := range nets {
 		for range runners {
-			s.running.Go(func() { s.run(i, net) })
+			s.running.Go(func() { s.run(net) })
 		}
 	}
 	go func() {
@@ -279,8 +282,8 @@ func (s *stream) assemble() {
 	}
 }
 
-// run puts batches through net, the device numbered i; when it fails, through another's.
-func (s *stream) run(i int, net *Classifier) {
+// run puts batches through net, and when that fails through another.
+func (s *stream) run(net *Classifier) {
 	size := s.c.input.NumElements()
 	var pictures []uint8
 	for batch := range s.batches {
@@ -298,9 +301,8 @@ func (s *stream) run(i int, net *Classifier) {
 				s.cancel(err)
 				return
 			}
-			i = slices.Index(s.opts.Further, net) + 1
 		}
-		s.opts.Stats.countDevice(i, at, len(batch))
+		s.opts.Stats.countDevice(1+slices.Index(s.opts.Further, net), at, len(batch))
 		for _, p := range batch {
 			s.results <- p
 		}

@@ -319,15 +319,15 @@ func TestNothingNamesAMachine(t *testing.T) {
 
 func TestForeignNamesAreFound(t *testing.T) {
 	for line, want := range map[string]bool{
-		"https://proxy" + ".golang.org/x":          true,
-		"URIs: http://deb" + ".debian.org/debian":  true,
-		"/" + "home/someone/src/x.comp":            true,
-		"/home/x, a name for tests":                false,
-		`#include "/` + `root/src/x.glsl"`:         true,
-		"see https://example.com/root/file":        false,
-		"$(CURDIR)/work/x, ./work/x, ~/work/x":     false,
-		"/usr/share/vulkan/icd.d/lvp_icd.json":     false,
-		"github.com/vkinfer/vkinfer/netplan/graph": false,
+		"https://proxy" + ".golang.org/x":                     true,
+		"URIs: http://deb" + ".debian.org/debian":             true,
+		"/" + "home/someone/src/x.comp":                       true,
+		"/home/x, a name for tests":                           false,
+		`#include "/` + `root/src/x.glsl"`:                    true,
+		"see https://example.com/root/file":                   false,
+		"$(CURDIR)/" + "work/x, ./" + "work/x, ~/" + "work/x": false,
+		"/usr/share/vulkan/icd.d/lvp_icd.json":                false,
+		"github.com/vkinfer/vkinfer/netplan/graph":            false,
 	} {
 		if got := foreign.MatchString(line); got != want {
 			t.Errorf("%q: found %v, want %v", line, got, want)

@@ -35,6 +35,12 @@ type npyHeader struct {
 	descr   string
 	fortran bool
 	shape   []int
+
+	// What follows from it and from the file.
+	dtype DType
+	swap  bool  // the bytes of elements are in the other order
+	start int64 // of the elements, in the file
+	bytes int64 // of all elements
 }
 
 // ReadNPY reads the numpy array at path.
@@ -70,38 +76,46 @@ func DecodeNPY(r io.Reader, size int64, name string) (*Tensor, error) {
 }
 
 func decodeNPY(r io.Reader, size int64) (*Tensor, error) {
-	header, used, err := readNPYHeader(r)
+	h, err := checkNPYHeader(r, size)
 	if err != nil {
 		return nil, err
 	}
-	h, err := parseNPYHeader(header)
-	if err != nil {
-		return nil, &FormatError{Text: "header " + quote(string(header)) + " is damaged", Err: err}
-	}
-	dt, swap, err := npyType(h.descr)
+	data, err := readExactly(r, h.bytes, size >= 0)
 	if err != nil {
 		return nil, err
 	}
-	want, ok := int64(dt.Size()), true
-	for _, d := range h.shape {
-		if want, ok = mul(want, int64(d)); !ok {
-			return nil, badf("has a shape %v beyond any memory; the file is damaged", h.shape)
-		}
-	}
-	if size >= 0 && want != size-used {
-		return nil, badf("has %d bytes for shape %v of %v, which take %d; cut short or damaged", size-used, h.shape, dt, want)
-	}
-	data, err := readExactly(r, want, size >= 0)
-	if err != nil {
-		return nil, err
-	}
-	if swap {
-		swapBytes(data, dt.Size())
+	if h.swap {
+		swapBytes(data, h.dtype.Size())
 	}
 	if h.fortran {
-		data = fromFortran(data, h.shape, int64(dt.Size()))
+		data = fromFortran(data, h.shape, int64(h.dtype.Size()))
 	}
-	return &Tensor{DType: dt, Shape: h.shape, Data: data}, nil
+	return &Tensor{DType: h.dtype, Shape: h.shape, Data: data}, nil
+}
+
+// checkNPYHeader reads what comes before the elements and checks it against the file's size, negative for unknown.
+func checkNPYHeader(r io.Reader, size int64) (h npyHeader, err error) {
+	header, used, err := readNPYHeader(r)
+	if err != nil {
+		return h, err
+	}
+	if h, err = parseNPYHeader(header); err != nil {
+		return h, &FormatError{Text: "header " + quote(string(header)) + " is damaged", Err: err}
+	}
+	if h.dtype, h.swap, err = npyType(h.descr); err != nil {
+		return h, err
+	}
+	h.start, h.bytes = used, int64(h.dtype.Size())
+	for _, d := range h.shape {
+		var ok bool
+		if h.bytes, ok = mul(h.bytes, int64(d)); !ok {
+			return h, badf("has a shape %v beyond any memory; the file is damaged", h.shape)
+		}
+	}
+	if size >= 0 && h.bytes != size-used {
+		return h, badf("has %d bytes for shape %v of %v, which take %d; cut short or damaged", size-used, h.shape, h.dtype, h.bytes)
+	}
+	return h, nil
 }
 
 // readNPYHeader returns the header's text and the number of bytes before the elements.

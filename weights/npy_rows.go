@@ -38,36 +38,18 @@ func openNPYRows(f *os.File) (*NPYRows, error) {
 	if !info.Mode().IsRegular() {
 		return nil, badf("is not a regular file; wanted a numpy .npy array")
 	}
-	header, used, err := readNPYHeader(f)
+	h, err := checkNPYHeader(f, info.Size())
 	if err != nil {
 		return nil, err
 	}
-	h, err := parseNPYHeader(header)
-	if err != nil {
-		return nil, &FormatError{Text: "header " + quote(string(header)) + " is damaged", Err: err}
-	}
-	dt, _, err := npyType(h.descr)
-	if err != nil {
-		return nil, err
-	}
-	if dt != Uint8 || h.fortran && len(h.shape) > 1 || len(h.shape) < 2 {
+	if h.dtype != Uint8 || h.fortran || len(h.shape) < 2 {
 		order := "C"
 		if h.fortran {
 			order = "Fortran"
 		}
-		return nil, unsupportedf("is an array of %v, shape %v, %s order; wanted uint8 [N, ...] in C order", dt, h.shape, order)
+		return nil, unsupportedf("is an array of %v, shape %v, %s order; wanted uint8 [N, ...] in C order", h.dtype, h.shape, order)
 	}
-	row, ok := int64(1), true
-	for _, d := range h.shape[1:] {
-		if row, ok = mul(row, int64(d)); !ok {
-			return nil, badf("has a shape %v beyond any memory; the file is damaged", h.shape)
-		}
-	}
-	all, ok := mul(row, int64(h.shape[0]))
-	if !ok || all != info.Size()-used {
-		return nil, badf("has %d bytes for shape %v of %v; cut short or damaged", info.Size()-used, h.shape, dt)
-	}
-	return &NPYRows{f: f, shape: slices.Clone(h.shape[1:]), n: h.shape[0], start: used, bytes: row}, nil
+	return &NPYRows{f: f, shape: slices.Clone(h.shape[1:]), n: h.shape[0], start: h.start, bytes: h.bytes / int64(max(h.shape[0], 1))}, nil
 }
 
 // Len returns the number of rows.

@@ -127,10 +127,13 @@ func (c *classifier) run(ctx context.Context, name string, args []string) (err e
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if !ok {
-		if list.Take == nil || c.file == "" {
-			return usagef("no pictures: nothing to classify")
-		}
+	var head []pictures.Item
+	switch {
+	case ok:
+		head = append(head, first)
+	case list.Take == nil:
+		return usagef("no pictures: nothing to classify")
+	default:
 		c.log.Warn("no pictures: nothing to classify in this shard")
 	}
 	sd, err := c.stateDict(ctx, spec, c.net.checkpoint)
@@ -142,14 +145,18 @@ func (c *classifier) run(ctx context.Context, name string, args []string) (err e
 		size = c.net.imgSize
 	}
 	c.net.batch = max(1, min(c.net.batch, list.AtMost(), maxJobTensor/(4*3*size*size)))
-	nets, err := c.openAll(ctx, spec, sd, &c.net, vkinfer.Options{CropPct: float64(c.cropPct), Labels: names, TopK: c.topK, Workers: c.workers})
+	devices, err := c.selectDevices(c.net.device)
+	if err != nil {
+		return err
+	}
+	nets, err := c.openAll(ctx, spec, sd, devices, &c.net, vkinfer.Options{CropPct: float64(c.cropPct), Labels: names, TopK: c.topK, Workers: c.workers})
 	if err != nil {
 		return err
 	}
 	for _, cl := range nets {
 		defer c.closeNet(&err, cl)
 	}
-	return c.stream(ctx, nets, list, first, items)
+	return c.stream(ctx, nets, list, source(ctx, head, items))
 }
 
 // checkStdin refuses to read standard input for two things.
@@ -171,9 +178,8 @@ func (c *classifier) skipped(folder string, others int) {
 }
 
 // stream classifies the pictures and writes the results in order.
-func (c *classifier) stream(ctx context.Context, nets []*vkinfer.Classifier, list pictures.List, first pictures.Item, items <-chan pictures.Item) (err error) {
+func (c *classifier) stream(ctx context.Context, nets []*vkinfer.Classifier, list pictures.List, pics iter.Seq[pictures.Item]) (err error) {
 	k := min(c.topK, nets[0].Classes())
-	pics := source(ctx, first, items)
 	if list.Take == nil {
 		pics = c.shard.of(pics)
 	}
@@ -248,15 +254,20 @@ func (c *classifier) stream(ctx context.Context, nets []*vkinfer.Classifier, lis
 	return nil
 }
 
-// source returns the pictures that a list sends, after the first of them, which has no path if there are none.
-func source(ctx context.Context, first pictures.Item, items <-chan pictures.Item) iter.Seq[pictures.Item] {
+// source returns pictures that were taken from a list already, and then those that it sends.
+func source(ctx context.Context, head []pictures.Item, items <-chan pictures.Item) iter.Seq[pictures.Item] {
 	return func(yield func(pictures.Item) bool) {
-		for it, ok := first, first.Path != ""; ok; {
+		for _, it := range head {
 			if !yield(it) {
 				return
 			}
+		}
+		for {
 			select {
-			case it, ok = <-items:
+			case it, ok := <-items:
+				if !ok || !yield(it) {
+					return
+				}
 			case <-ctx.Done():
 				return
 			}

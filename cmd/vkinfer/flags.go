@@ -195,8 +195,7 @@ func (f *netFlags) addDevice(cmd *cobra.Command) {
 // addDevices is addDevice for what can use several at once.
 func (f *netFlags) addDevices(cmd *cobra.Command) {
 	f.addDevice(cmd)
-	cmd.Flags().Lookup("device").Usage += "; several separated by commas, or all (every GPU, or every software device where there is none)"
-	cmd.Flags().Lookup("device").Usage += " share the pictures"
+	cmd.Flags().Lookup("device").Usage += "; several separated by commas, or all (every GPU, or every software device where there is none) share the pictures"
 }
 
 // addQuirks adds the switch of the table of known faults of drivers.

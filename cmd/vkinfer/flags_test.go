@@ -151,3 +151,17 @@ func TestNoise(t *testing.T) {
 		}
 	}
 }
+
+func TestSplitNames(t *testing.T) {
+	for text, want := range map[string]string{
+		"vulkan":                             `["vulkan"]`,
+		"vulkan:0,cpu":                       `["vulkan:0" "cpu"]`,
+		"llvmpipe (LLVM 15.0.6, 256 bits),b": `["llvmpipe (LLVM 15.0.6, 256 bits)" "b"]`,
+		"a,":                                 `["a" ""]`,
+		"":                                   `[""]`,
+	} {
+		if got := fmt.Sprintf("%q", splitNames(text)); got != want {
+			t.Errorf("%q is split into %s, want %s", text, got, want)
+		}
+	}
+}

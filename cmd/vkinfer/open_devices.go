@@ -15,7 +15,7 @@ import (
 // selectDevices splits a --device that may name several: a list with commas, or all.
 func (a *app) selectDevices(device string) ([]string, error) {
 	if !strings.EqualFold(device, "all") {
-		list := strings.Split(device, ",")
+		list := splitNames(device)
 		for i, name := range list {
 			if list[i] = strings.TrimSpace(name); list[i] == "" && len(list) > 1 {
 				return nil, usagef("--device %s: an empty name, want devices separated by single commas", device)
@@ -54,12 +54,27 @@ func (a *app) selectDevices(device string) ([]string, error) {
 	return []string{"vulkan"}, nil // whose error says what is missing
 }
 
-// openAll is open for all the devices that --device names; the caller closes what is returned.
-func (a *app) openAll(ctx context.Context, spec *models.Spec, sd *weights.StateDict, f *netFlags, opts vkinfer.Options) (list []*vkinfer.Classifier, err error) {
-	devices, err := a.selectDevices(f.device)
-	if err != nil {
-		return nil, err
+// splitNames splits at commas, but for those in brackets: devices are called "llvmpipe (LLVM 15.0.6, 256 bits)".
+func splitNames(text string) []string {
+	depth := 0
+	var list []string
+	start := 0
+	for i, r := range text {
+		switch {
+		case r == '(':
+			depth++
+		case r == ')':
+			depth--
+		case r == ',' && depth <= 0:
+			list = append(list, text[start:i])
+			start = i + 1
+		}
 	}
+	return append(list, text[start:])
+}
+
+// openAll is open for each of the devices; the caller closes what is returned.
+func (a *app) openAll(ctx context.Context, spec *models.Spec, sd *weights.StateDict, devices []string, f *netFlags, opts vkinfer.Options) (list []*vkinfer.Classifier, err error) {
 	defer func() {
 		if err != nil {
 			for _, cl := range list {

@@ -167,19 +167,23 @@ func (v *validator) run(ctx context.Context, name, dir string) (err error) {
 	if err != nil {
 		return err
 	}
+	devices, err := v.selectDevices(v.net.device)
+	if err != nil {
+		return err
+	}
+	if len(devices) > 1 && len(v.precisions) > 1 {
+		return usagef("--device %s with --precision %s: several devices share the pictures of one precision, want one device or one precision", v.net.device, strings.Join(v.precisions, ","))
+	}
 	var nets []*vkinfer.Classifier
 	for i, precision := range v.precisions {
 		v.net.precision = precision
 		v.net.batch = max(1, min(v.net.batch, len(v.paths)))
-		list, err := v.openAll(ctx, v.spec, sd, &v.net, vkinfer.Options{CropPct: float64(v.cropPct), Labels: names, TopK: 5, Workers: v.workers})
+		list, err := v.openAll(ctx, v.spec, sd, devices, &v.net, vkinfer.Options{CropPct: float64(v.cropPct), Labels: names, TopK: 5, Workers: v.workers})
 		if err != nil {
 			return err
 		}
 		for _, cl := range list {
 			defer v.closeNet(&err, cl)
-		}
-		if len(list) > 1 && len(v.precisions) > 1 {
-			return usagef("--device %s with --precision %s: several devices share the pictures of one precision, want one device or one precision", v.net.device, strings.Join(v.precisions, ","))
 		}
 		nets = append(nets, list...)
 		if cl := list[0]; i == 0 { // before further work: the folders must fit the classes

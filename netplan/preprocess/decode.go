@@ -53,17 +53,29 @@ type RGB struct {
 func newRGB(w, h int) *RGB { return &RGB{w, h, make([]uint8, w*h*3)} }
 
 // decoders lists what Decode reads; sniff finds the row by the file's first bytes. size reads the
-// dimensions from the header, decode the pixels; both may panic on damaged data. A JPEG is decoded by decodeJPEG.
+// dimensions from the header, decode the pixels; both may panic on damaged data. decode returns at
+// least the pixels that needs says.
 var decoders = map[string]struct {
 	size   func(data []byte) (w, h int, err error)
-	decode func(data []byte) (*RGB, error)
+	decode func(data []byte, needs func(w, h int) rect) (*Part, error)
 }{
-	"JPEG": {jpegSize, nil},
-	"PNG":  {pngSize, decodePNG},
-	"GIF":  {gifSize, decodeGIF},
-	"BMP":  {bmpSize, decodeBMP},
-	"TIFF": {tiffSize, decodeTIFF},
-	"WebP": {webpSize, decodeWebP},
+	"JPEG": {jpegSize, decodeJPEG},
+	"PNG":  {pngSize, all(decodePNG)},
+	"GIF":  {gifSize, all(decodeGIF)},
+	"BMP":  {bmpSize, all(decodeBMP)},
+	"TIFF": {tiffSize, all(decodeTIFF)},
+	"WebP": {webpSize, all(decodeWebP)},
+}
+
+// all makes a decoder of whole pictures one of the table's.
+func all(decode func(data []byte) (*RGB, error)) func([]byte, func(w, h int) rect) (*Part, error) {
+	return func(data []byte, _ func(w, h int) rect) (*Part, error) {
+		img, err := decode(data)
+		if err != nil {
+			return nil, err
+		}
+		return whole(img), nil
+	}
 }
 
 // Decode turns the bytes of a picture file into RGB pixels, as Pillow's Image.open(f).convert("RGB")
@@ -105,14 +117,7 @@ func decode(data []byte, lim Limits, needs func(w, h int) rect) (part *Part, err
 		return nil, fmt.Errorf("preprocess: %s picture: its header says %d×%d pixels, %w of %d pixels; raise Limits.MaxPixels to read it",
 			format, w, h, ErrTooLarge, lim.MaxPixels)
 	}
-	if format == "JPEG" {
-		part, err = decodeJPEG(data, needs)
-	} else if img, all := d.decode(data); all != nil {
-		err = all
-	} else {
-		part = whole(img)
-	}
-	if err != nil {
+	if part, err = d.decode(data, needs); err != nil {
 		return nil, describe(format, err)
 	}
 	return part, nil

@@ -48,24 +48,14 @@ func idct(block *[64]int32, last int, dst []uint8, stride int) {
 		}
 		e0, e1, e2, e3 := idctEven(column[0], column[16], column[32], column[48])
 		o0, o1, o2, o3 := idctOdd(column[8], column[24], column[40], column[56])
-		const shift = idctBits - idctKeep
-		const half = 1 << (shift - 1)
-		column[0], column[56] = (e0+o0+half)>>shift, (e0-o0+half)>>shift
-		column[8], column[48] = (e1+o1+half)>>shift, (e1-o1+half)>>shift
-		column[16], column[40] = (e2+o2+half)>>shift, (e2-o2+half)>>shift
-		column[24], column[32] = (e3+o3+half)>>shift, (e3-o3+half)>>shift
+		idctColumn(column, e0, e1, e2, e3, o0, o1, o2, o3)
 	}
 	for y := range 8 {
 		line := (*[8]int32)(block[8*y:])
 		row := dst[y*stride : y*stride+8 : y*stride+8]
 		e0, e1, e2, e3 := idctEven(line[0], line[2], line[4], line[6])
 		o0, o1, o2, o3 := idctOdd(line[1], line[3], line[5], line[7])
-		const shift = idctBits + idctKeep + 3
-		const half = 1<<(shift-1) + 128<<shift
-		row[0], row[7] = clampByte((e0+o0+half)>>shift), clampByte((e0-o0+half)>>shift)
-		row[1], row[6] = clampByte((e1+o1+half)>>shift), clampByte((e1-o1+half)>>shift)
-		row[2], row[5] = clampByte((e2+o2+half)>>shift), clampByte((e2-o2+half)>>shift)
-		row[3], row[4] = clampByte((e3+o3+half)>>shift), clampByte((e3-o3+half)>>shift)
+		idctRow((*[8]uint8)(row), e0, e1, e2, e3, o0, o1, o2, o3)
 	}
 }
 
@@ -75,25 +65,35 @@ func idctSparse(block *[64]int32, dst []uint8, stride int) {
 		column := (*[57]int32)(block[x:])
 		e0, e1, e2, e3 := idctEven(column[0], column[16], 0, 0)
 		o0, o1, o2, o3 := idctOdd(column[8], column[24], 0, 0)
-		const shift = idctBits - idctKeep
-		const half = 1 << (shift - 1)
-		column[0], column[56] = (e0+o0+half)>>shift, (e0-o0+half)>>shift
-		column[8], column[48] = (e1+o1+half)>>shift, (e1-o1+half)>>shift
-		column[16], column[40] = (e2+o2+half)>>shift, (e2-o2+half)>>shift
-		column[24], column[32] = (e3+o3+half)>>shift, (e3-o3+half)>>shift
+		idctColumn(column, e0, e1, e2, e3, o0, o1, o2, o3)
 	}
 	for y := range 8 {
 		line := (*[4]int32)(block[8*y:])
 		row := dst[y*stride : y*stride+8 : y*stride+8]
 		e0, e1, e2, e3 := idctEven(line[0], line[2], 0, 0)
 		o0, o1, o2, o3 := idctOdd(line[1], line[3], 0, 0)
-		const shift = idctBits + idctKeep + 3
-		const half = 1<<(shift-1) + 128<<shift
-		row[0], row[7] = clampByte((e0+o0+half)>>shift), clampByte((e0-o0+half)>>shift)
-		row[1], row[6] = clampByte((e1+o1+half)>>shift), clampByte((e1-o1+half)>>shift)
-		row[2], row[5] = clampByte((e2+o2+half)>>shift), clampByte((e2-o2+half)>>shift)
-		row[3], row[4] = clampByte((e3+o3+half)>>shift), clampByte((e3-o3+half)>>shift)
+		idctRow((*[8]uint8)(row), e0, e1, e2, e3, o0, o1, o2, o3)
 	}
+}
+
+// idctColumn ends the pass over a column: even plus and minus odd.
+func idctColumn(column *[57]int32, e0, e1, e2, e3, o0, o1, o2, o3 int32) {
+	const shift = idctBits - idctKeep
+	const half = 1 << (shift - 1)
+	column[0], column[56] = (e0+o0+half)>>shift, (e0-o0+half)>>shift
+	column[8], column[48] = (e1+o1+half)>>shift, (e1-o1+half)>>shift
+	column[16], column[40] = (e2+o2+half)>>shift, (e2-o2+half)>>shift
+	column[24], column[32] = (e3+o3+half)>>shift, (e3-o3+half)>>shift
+}
+
+// idctRow ends the pass over a row, and makes samples of it.
+func idctRow(row *[8]uint8, e0, e1, e2, e3, o0, o1, o2, o3 int32) {
+	const shift = idctBits + idctKeep + 3
+	const half = 1<<(shift-1) + 128<<shift
+	row[0], row[7] = clampByte((e0+o0+half)>>shift), clampByte((e0-o0+half)>>shift)
+	row[1], row[6] = clampByte((e1+o1+half)>>shift), clampByte((e1-o1+half)>>shift)
+	row[2], row[5] = clampByte((e2+o2+half)>>shift), clampByte((e2-o2+half)>>shift)
+	row[3], row[4] = clampByte((e3+o3+half)>>shift), clampByte((e3-o3+half)>>shift)
 }
 
 // idctEven is the part of the transform that coefficients 0, 2, 4, 6 give.

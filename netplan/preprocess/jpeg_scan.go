@@ -159,7 +159,6 @@ func (d *jpegDecoder) unit(b *bitReader, s *jpegScan, ux, uy int) error {
 		}
 		for j := range h * v {
 			bx, by := ux*h+j%h, uy*v+j/h
-			inside := bx >= c.win.x0 && bx < c.win.x1 && by >= c.win.y0 && by < c.win.y1
 			if d.progressive {
 				block := (*[64]int16)(c.coef[(by*c.rowBlocks+bx)*64:])
 				if err := d.progressiveBlock(b, s, i, block); err != nil {
@@ -172,7 +171,7 @@ func (d *jpegDecoder) unit(b *bitReader, s *jpegScan, ux, uy int) error {
 			if err != nil {
 				return err
 			}
-			if inside {
+			if bx >= c.win.x0 && bx < c.win.x1 && by >= c.win.y0 && by < c.win.y1 {
 				stride := c.win.w() * 8
 				idct(&block, last, c.pix[((by-c.win.y0)*stride+bx-c.win.x0)*8:], stride)
 			}

@@ -36,18 +36,19 @@ func cubic(x float64) float64 {
 	return 0
 }
 
-// cubicWindow returns the inputs lo … hi-1 that output i depends on when in samples become out.
-func cubicWindow(in, out, i int) (lo, hi int) {
+// cubicWindow returns the place of output i among the inputs, and the inputs lo … hi-1 that it depends on, when in
+// samples become out.
+func cubicWindow(in, out, i int) (center float64, lo, hi int) {
 	scale := float64(in) / float64(out)
 	support := cubicSupport * max(scale, 1)
-	center := float64((float64(i) + 0.5) * scale)
-	return max(int(center-support+0.5), 0), min(int(center+support+0.5), in)
+	center = float64((float64(i) + 0.5) * scale)
+	return center, max(int(center-support+0.5), 0), min(int(center+support+0.5), in)
 }
 
 // cubicReach returns the inputs lo … hi-1 that the outputs in s depend on.
 func cubicReach(in, out int, s span) (lo, hi int) {
-	lo, _ = cubicWindow(in, out, s.first)
-	_, hi = cubicWindow(in, out, s.first+s.n-1)
+	_, lo, _ = cubicWindow(in, out, s.first)
+	_, _, hi = cubicWindow(in, out, s.first+s.n-1)
 	return lo, hi
 }
 
@@ -66,8 +67,7 @@ func cubicTaps(in, out int, s span) taps {
 	k := make([]float64, t.width)
 	shrink := 1 / stretch
 	for i := range s.n {
-		center := float64((float64(s.first+i) + 0.5) * scale)
-		lo, hi := cubicWindow(in, out, s.first+i)
+		center, lo, hi := cubicWindow(in, out, s.first+i)
 		sum := 0.0
 		for x := range hi - lo {
 			w := cubic(float64((float64(float64(x+lo)-center) + 0.5) * shrink))

@@ -30,13 +30,11 @@ func (l List) array(ctx context.Context, file string, send func(Item) error) err
 	if rows.Len() == 0 && l.Skipped != nil {
 		l.Skipped(file, 0)
 	}
-	// The file is closed with the last of its pictures, or when nobody wants them any more.
-	var left atomic.Int64
+	var left atomic.Int64 // pictures that may still be asked for, and this loop; the last one closes the file
 	left.Store(int64(rows.Len()) + 1)
-	var closing sync.Once
 	done := func() {
 		if left.Add(-1) == 0 {
-			closing.Do(func() { rows.Close() })
+			rows.Close()
 		}
 	}
 	defer done()
@@ -47,12 +45,8 @@ func (l List) array(ctx context.Context, file string, send func(Item) error) err
 			return rows.Row(i)
 		})}
 		if err := send(it); err != nil {
-			left.Store(0)
-			closing.Do(func() { rows.Close() }) // items that were sent may still ask: they get an error nobody sees
+			rows.Close() // nobody wants more
 			return err
-		}
-		if ctx.Err() != nil {
-			return errStop
 		}
 	}
 	return nil
