@@ -95,13 +95,18 @@ func (c *Classifier) checkStream(opts StreamOptions) error {
 // runners is how many batches are given to a device at once: one computes while the next is copied.
 const runners = 2
 
-// InFlight is the largest number of pictures that Stream holds at once, with so many further classifiers.
+// ahead is by how much more results than pictures are held in an ordered stream over several devices: about as often
+// the fastest may be through with a batch before the slowest is, without having to wait for it.
+const ahead = 16
+
+// InFlight is the largest number of pictures that Stream holds at once, with so many further classifiers. Of an ordered
+// stream over several devices it may hold 16 times as many results.
 func (c *Classifier) InFlight(further int) int {
 	return (runners*(1+further)+2)*c.Device().MaxBatch + 2*c.workers
 }
 
-// stream is one run of Stream. Every picture holds a place in window from the source to the caller's loop, so that no
-// channel of that capacity ever blocks its sender.
+// stream is one run of Stream. Every picture holds a place in window from the source to the caller's loop, and one in
+// places until its result is known, so that no channel of that capacity ever blocks its sender.
 type stream struct {
 	c        *Classifier
 	opts     StreamOptions
@@ -109,6 +114,7 @@ type stream struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	window   chan struct{}
+	places   chan struct{}
 	items    chan *streamed
 	prepared chan *streamed
 	batches  chan []*streamed
@@ -132,8 +138,12 @@ var errLeft = errors.New("vkinfer: the loop over the stream was left")
 
 func newStream(ctx context.Context, c *Classifier, opts StreamOptions) *stream {
 	n := c.InFlight(len(opts.Further))
-	s := &stream{c: c, opts: opts, batch: c.Device().MaxBatch, window: make(chan struct{}, n), items: make(chan *streamed),
-		prepared: make(chan *streamed, n), batches: make(chan []*streamed), results: make(chan *streamed, n),
+	window := n
+	if len(opts.Further) > 0 && !opts.Unordered {
+		window *= ahead
+	}
+	s := &stream{c: c, opts: opts, batch: c.Device().MaxBatch, window: make(chan struct{}, window), places: make(chan struct{}, n),
+		items: make(chan *streamed), prepared: make(chan *streamed, n), batches: make(chan []*streamed), results: make(chan *streamed, window),
 		nets: append([]*Classifier{c}, opts.Further...)}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	return s
@@ -178,10 +188,12 @@ func (s *stream) feed(source iter.Seq[Item]) {
 	for item := range source {
 		next := &streamed{item: item, result: StreamResult{Index: index, Name: item.Name}}
 		index++
-		select {
-		case s.window <- struct{}{}:
-		case <-s.ctx.Done():
-			return
+		for _, c := range []chan struct{}{s.window, s.places} {
+			select {
+			case c <- struct{}{}:
+			case <-s.ctx.Done():
+				return
+			}
 		}
 		select {
 		case s.items <- next:
@@ -200,7 +212,7 @@ func (s *stream) prepare() {
 				return
 			}
 			if p.picture, p.result.Err = s.c.read(p.item, s.opts.Stats); p.result.Err != nil {
-				s.results <- p
+				s.finish(p)
 			} else {
 				s.prepared <- p
 			}
@@ -208,6 +220,13 @@ func (s *stream) prepare() {
 			return
 		}
 	}
+}
+
+// finish hands on a picture whose result is known.
+func (s *stream) finish(p *streamed) {
+	p.item = Item{}
+	<-s.places
+	s.results <- p
 }
 
 // read reads an item's file, decodes it and applies the transform.
@@ -304,7 +323,7 @@ func (s *stream) run(net *Classifier) {
 		}
 		s.opts.Stats.countDevice(1+slices.Index(s.opts.Further, net), at, len(batch))
 		for _, p := range batch {
-			s.results <- p
+			s.finish(p)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/vkinfer/vkinfer/netplan/graph"
@@ -195,7 +196,6 @@ func TestStreamBeside(t *testing.T) {
 // faster devices have more of them, and the failure is told.
 func TestStreamFurther(t *testing.T) {
 	files := grays(t)
-	before := runtime.NumGoroutine()
 	const n = 2000
 	var want []Result
 	c, fast := meanClassifier(t, 4, 2)
@@ -211,82 +211,79 @@ func TestStreamFurther(t *testing.T) {
 		failAt    int64 // call from which the second device fails, 0 for never
 		all       bool  // all devices fail then
 	}{{}, {unordered: true}, {failAt: 20}, {failAt: 1, unordered: true}, {failAt: 20, all: true}} {
-		slow, slowEngine := meanClassifier(t, 4, 2)
-		third, thirdEngine := meanClassifier(t, 8, 2)
-		fast.calls.Store(0)
-		failing := func(from int64) func(int64) error {
-			return func(call int64) error {
-				if from > 0 && call >= from {
-					return broken
+		synctest.Test(t, func(t *testing.T) {
+			slow, slowEngine := meanClassifier(t, 4, 2)
+			third, thirdEngine := meanClassifier(t, 8, 2)
+			fast.calls.Store(0)
+			failing := func(from int64) func(int64) error {
+				return func(call int64) error {
+					if from > 0 && call >= from {
+						return broken
+					}
+					return nil
 				}
-				return nil
 			}
-		}
-		// The slow one takes as long as the others need for four batches, while there are more to come. In order they
-		// might have to wait for it.
-		var pulled atomic.Int64
-		others := func() int64 { return fast.calls.Load() + thirdEngine.calls.Load() }
-		slowEngine.fail = func(int64) error {
-			time.Sleep(100 * time.Microsecond)
-			for begin, until := others(), time.Now().Add(10*time.Second); test.unordered && others() < begin+4 && pulled.Load() < n && time.Now().Before(until); {
-				time.Sleep(100 * time.Microsecond)
+			// On the bubble's clock the slow one takes four times as long as the others.
+			takes := func(e *meanEngine, d time.Duration, from int64) {
+				fails := failing(from)
+				e.fail = func(call int64) error { time.Sleep(d); return fails(call) }
 			}
-			return nil
-		}
-		fast.fail = nil
-		thirdEngine.fail = failing(test.failAt)
-		if test.all {
-			slowEngine.fail, fast.fail = failing(test.failAt), failing(test.failAt)
-		}
-		var stats StreamStats
-		var lost []error
-		var mu sync.Mutex
-		opts := StreamOptions{Unordered: test.unordered, Further: []*Classifier{slow, third}, Stats: &stats,
-			Lost: func(l *Classifier, err error) {
-				mu.Lock()
-				defer mu.Unlock()
-				if l != third && !test.all {
-					t.Error("another device was lost")
+			takes(thirdEngine, time.Millisecond, test.failAt)
+			failAt := int64(0)
+			if test.all {
+				failAt = test.failAt
+			}
+			takes(slowEngine, 4*time.Millisecond, failAt)
+			takes(fast, time.Millisecond, failAt)
+			var stats StreamStats
+			var lost []error
+			var mu sync.Mutex
+			opts := StreamOptions{Unordered: test.unordered, Further: []*Classifier{slow, third}, Stats: &stats,
+				Lost: func(l *Classifier, err error) {
+					mu.Lock()
+					defer mu.Unlock()
+					if l != third && !test.all {
+						t.Error("another device was lost")
+					}
+					lost = append(lost, err)
+				}}
+			got := map[int64]Result{}
+			var end error
+			for r, err := range c.Stream(t.Context(), graySource(&files, n, nil), opts) {
+				if end = err; err != nil {
+					break
 				}
-				lost = append(lost, err)
-			}}
-		got := map[int64]Result{}
-		var end error
-		for r, err := range c.Stream(t.Context(), graySource(&files, n, &pulled), opts) {
-			if end = err; err != nil {
-				break
+				if _, twice := got[r.Index]; twice {
+					t.Fatalf("%+v: picture %d twice", test, r.Index)
+				}
+				got[r.Index] = r.Result
 			}
-			if _, twice := got[r.Index]; twice {
-				t.Fatalf("%+v: picture %d twice", test, r.Index)
+			if test.all {
+				if !errors.Is(end, broken) || len(lost) != 2 {
+					t.Errorf("%+v: ended with %v, %d lost", test, end, len(lost))
+				}
+				return
 			}
-			got[r.Index] = r.Result
-		}
-		settled(t, before)
-		if test.all {
-			if !errors.Is(end, broken) || len(lost) != 2 {
-				t.Errorf("%+v: ended with %v, %d lost", test, end, len(lost))
+			if end != nil || len(got) != n {
+				t.Fatalf("%+v: %d results, error %v", test, len(got), end)
 			}
-			continue
-		}
-		if end != nil || len(got) != n {
-			t.Fatalf("%+v: %d results, error %v", test, len(got), end)
-		}
-		for i, w := range want {
-			if g := got[int64(i)]; fmt.Sprint(g.Err) != fmt.Sprint(w.Err) || !reflect.DeepEqual(g.Predictions, w.Predictions) {
-				t.Fatalf("%+v: picture %d: %+v, alone %+v", test, i, g, w)
+			for i, w := range want {
+				if g := got[int64(i)]; fmt.Sprint(g.Err) != fmt.Sprint(w.Err) || !reflect.DeepEqual(g.Predictions, w.Predictions) {
+					t.Fatalf("%+v: picture %d: %+v, alone %+v", test, i, g, w)
+				}
 			}
-		}
-		d := stats.Devices()
-		sum := d[0].Pictures + d[1].Pictures + d[2].Pictures
-		if len(d) != 3 || sum != stats.Stages()[stageDevice].Pictures || d[0].Batches+d[1].Batches+d[2].Batches != stats.Batches() {
-			t.Errorf("%+v: devices %+v, stages %+v", test, d, stats.Stages())
-		}
-		if test.unordered && test.failAt == 0 && d[0].Pictures+d[2].Pictures <= d[1].Pictures || test.failAt == 1 && d[2].Pictures != 0 {
-			t.Errorf("%+v: the work was shared as %+v", test, d)
-		}
-		if failed := test.failAt > 0; failed != (len(lost) == 1) || failed && !errors.Is(lost[0], broken) {
-			t.Errorf("%+v: lost %v", test, lost)
-		}
+			d := stats.Devices()
+			sum := d[0].Pictures + d[1].Pictures + d[2].Pictures
+			if len(d) != 3 || sum != stats.Stages()[stageDevice].Pictures || d[0].Batches+d[1].Batches+d[2].Batches != stats.Batches() {
+				t.Errorf("%+v: devices %+v, stages %+v", test, d, stats.Stages())
+			}
+			if test.failAt == 0 && min(d[0].Pictures, d[2].Pictures) < 3*d[1].Pictures || test.failAt == 1 && d[2].Pictures != 0 {
+				t.Errorf("%+v: the work was shared as %+v", test, d)
+			}
+			if failed := test.failAt > 0; failed != (len(lost) == 1) || failed && !errors.Is(lost[0], broken) {
+				t.Errorf("%+v: lost %v", test, lost)
+			}
+		})
 	}
 	// What cannot share pictures.
 	other, _ := meanClassifier(t, 4, 1)
@@ -300,35 +297,46 @@ func TestStreamFurther(t *testing.T) {
 	}
 }
 
+// TestStreamStats is on a clock that moves only while everything waits: the device takes all the time there is.
 func TestStreamStats(t *testing.T) {
 	files := grays(t)
-	c, e := meanClassifier(t, 8, 2)
-	var stats StreamStats
-	if stats.Wall() != 0 {
-		t.Error("time passes before the stream begins")
-	}
-	e.fail = func(int64) error { time.Sleep(2 * time.Millisecond); return nil }
-	failed := 0
-	for r, err := range c.Stream(t.Context(), graySource(&files, 300, nil), StreamOptions{Stats: &stats}) {
-		if err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		c, e := meanClassifier(t, 8, 2)
+		var stats StreamStats
+		if stats.Wall() != 0 {
+			t.Error("time passes before the stream begins")
 		}
-		if r.Err != nil {
-			failed++
+		const turn = 2 * time.Millisecond
+		e.fail = func(int64) error { time.Sleep(turn); return nil }
+		failed := 0
+		for r, err := range c.Stream(t.Context(), graySource(&files, 300, nil), StreamOptions{Stats: &stats}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Err != nil {
+				failed++
+			}
 		}
-	}
-	wall := stats.Wall()
-	got := ""
-	for _, s := range stats.Stages() {
-		got += fmt.Sprint(s.Stage, " ", s.Pictures, "/", s.Lanes, " ")
-		if l := s.Load(wall); l < 0 || l > 1.01 || s.Stage == "device" && l < 0.2 {
-			t.Errorf("%s was busy %.2f of the time", s.Stage, l)
+		wall := stats.Wall()
+		got := ""
+		for _, s := range stats.Stages() {
+			got += fmt.Sprint(s.Stage, " ", s.Pictures, "/", s.Lanes, " ")
+			want := time.Duration(0)
+			if s.Stage == "device" {
+				want = turn * time.Duration(stats.Batches())
+			}
+			if s.Busy != want || s.Load(wall) != float64(want)/float64(wall)/float64(s.Lanes) {
+				t.Errorf("%s was busy %v, %.2f of the time, want %v", s.Stage, s.Busy, s.Load(wall), want)
+			}
 		}
-	}
-	// Of 300 pictures 3 have no reader, 3 cannot be read and 3 not be decoded.
-	if want := "read 297/2 decode 294/2 resize 291/2 device 291/2 loop 300/1 "; got != want || failed != 9 || stats.Batches() != e.calls.Load() {
-		t.Errorf("%s, %d failed, %d batches, want %s", got, failed, stats.Batches(), want)
-	}
+		// Of 300 pictures 3 have no reader, 3 cannot be read and 3 not be decoded.
+		if want := "read 297/2 decode 294/2 resize 291/2 device 291/2 loop 300/1 "; got != want || failed != 9 || stats.Batches() != e.calls.Load() {
+			t.Errorf("%s, %d failed, %d batches, want %s", got, failed, stats.Batches(), want)
+		}
+		if min := turn * time.Duration(stats.Batches()) / runners; wall < min {
+			t.Errorf("%d batches took %v, want at least %v", stats.Batches(), wall, min)
+		}
+	})
 }
 
 // settled waits until there are no more goroutines than before.

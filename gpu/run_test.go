@@ -13,6 +13,7 @@ import (
 
 	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/graph"
+	vk "github.com/vulkan-go/vulkan"
 )
 
 func TestRunIsExact(t *testing.T) {
@@ -249,15 +250,11 @@ func TestCancelWhileWaiting(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), whole/10)
 	defer cancel()
-	start := time.Now()
 	if _, err := e.Run(ctx, x, 2); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("got %v, want the deadline exceeded (a run takes %v)", err, whole)
 	}
-	if took := time.Since(start); took > whole/2 {
-		t.Errorf("Run returned %v after a deadline of %v; a whole run takes %v", took, whole/10, whole)
-	}
-	if !e.slots[0].inFlight {
-		t.Errorf("the device should still be at work")
+	if got := vk.GetFenceStatus(d.h, e.slots[0].fence); !e.slots[0].inFlight || got != vk.NotReady {
+		t.Errorf("the device should still be at work when Run returns; its fence says %v", got)
 	}
 	// The next call waits for the device, then runs as ever; so does Close.
 	if got, want := mustRun(t, e, x, 2), testWant(testShape, x, 2); !slices.Equal(got, want) {
