@@ -96,7 +96,7 @@ func newGPUEngine(g *graph.Graph, tr preprocess.Transform, opts Options) (engine
 		return nil, err
 	}
 	scale, offset := tr.Affine()
-	plan, err := plan(g, dev.Caps(), netplan.Options{Precision: opts.Precision, KeepAll: opts.KeepAll,
+	plan, err := plan(g, dev.Caps(), netplan.Options{Precision: opts.Precision, Kernels: opts.Kernels, KeepAll: opts.KeepAll,
 		Pictures: &netplan.Normalization{Scale: scale, Offset: offset}})
 	if err != nil {
 		dev.Close()
@@ -135,7 +135,7 @@ func (e *gpuEngine) close() error {
 
 func (e *gpuEngine) info() DeviceInfo {
 	caps, s := e.dev.Caps(), e.exec.Stats()
-	return DeviceInfo{Name: caps.Name, Driver: strings.TrimSpace(caps.DriverName + " " + caps.DriverInfo), Precision: e.plan.Precision,
+	return DeviceInfo{Name: caps.Name, Driver: strings.TrimSpace(caps.DriverName + " " + caps.DriverInfo), Precision: e.plan.Precision, Kernels: e.plan.Kernels,
 		MaxBatch: s.MaxBatch, Dispatches: s.Dispatches, Pipelines: s.Pipelines, ArenaBytes: s.ArenaBytes,
 		WeightsBytes: s.WeightsBytes, MACsPerImage: e.plan.MACs, BytesPerImage: e.plan.Bytes}
 }

@@ -83,64 +83,6 @@ func (l *lowering) pictureStem(n, in *graph.Node, d Dispatch) error {
 	return nil
 }
 
-// rowsPerLane is ROWS in shaders/conv1x1_tile.glsl.
-const rowsPerLane = 8
-
-// conv1x1: shaders/conv1x1.comp.
-func (l *lowering) conv1x1(n *graph.Node, op *graph.Conv, in *graph.Node) error {
-	out := l.tensor(n, NHWC8)
-	l.tensorOf[n.ID] = out
-	pixels := n.Shape.H * n.Shape.W
-	tiles := ceilDiv(pixels, rowsPerLane)
-	lanes := lanesFor(tiles, 32, 64)
-	x := l.input(n, 0)
-	gate, residual := x, x
-	if op.Gate {
-		gate = l.input(n, 1)
-	}
-	if op.Residual {
-		residual = l.input(n, len(n.Inputs)-1)
-	}
-	cout := pad8(n.Shape.C)
-	cols4 := 4 // groups of four columns that a lane computes
-	if cout == 8 {
-		cols4 = 2
-	}
-	if err := l.loops(pad8(in.Shape.C) / 4); err != nil {
-		return err
-	}
-	return l.dispatch(n, Dispatch{
-		Kernel: l.kernel("conv1x1"),
-		Spec:   []uint32{uint32(lanes), 1, 1, actCode(op.Act), specBool(op.Gate), specBool(op.Residual), uint32(cols4)},
-		Push:   []uint32{0, uint32(pixels), uint32(pad8(in.Shape.C) / 4), uint32(cout / 4)},
-		Bind:   []Binding{x, l.packMatrix(op.Weight), l.packVector(op.Bias), {Tensor: out}, gate, residual},
-		Groups: [3]Groups{{PerImage: tiles, Tile: lanes}, fixed(ceilDiv(cout/4, cols4)), one},
-	})
-}
-
-// convPool: shaders/conv1x1_pool.comp.
-func (l *lowering) convPool(n *graph.Node, op *graph.Conv, in *graph.Node) error {
-	const cols4 = 4 // groups of four columns that a workgroup computes
-	if op.Gate || op.Residual {
-		return fmt.Errorf("no kernel for a pooled convolution with a gate or a residual")
-	}
-	out := l.tensor(n, Vector)
-	l.tensorOf[n.ID] = out
-	pixels := in.Shape.H * in.Shape.W
-	lanes := lanesFor(ceilDiv(pixels, rowsPerLane), 8, 64)
-	cout := pad8(n.Shape.C)
-	if err := l.loops(ceilDiv(pixels, rowsPerLane*lanes)*(pad8(in.Shape.C)/4+rowsPerLane+1) + lanes); err != nil {
-		return err
-	}
-	return l.dispatch(n, Dispatch{
-		Kernel: l.kernel("conv1x1_pool"),
-		Spec:   []uint32{uint32(lanes), 1, 1, actCode(op.Act), cols4},
-		Push:   []uint32{0, uint32(pixels), uint32(pad8(in.Shape.C) / 4), uint32(cout / 4)},
-		Bind:   []Binding{l.input(n, 0), l.packMatrix(op.Weight), l.packVector(op.Bias), {Tensor: out}},
-		Groups: [3]Groups{fixed(ceilDiv(cout/4, cols4)), perImage, one},
-	})
-}
-
 // convDepthwise: shaders/conv_dw.comp.
 func (l *lowering) convDepthwise(n *graph.Node, op *graph.Conv, in *graph.Node) error {
 	const (

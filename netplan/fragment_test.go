@@ -29,9 +29,10 @@ func fragmentOf(t *testing.T, g *graph.Graph, n *graph.Node) *graph.Graph {
 // TestFragmentsLowerLikeTheirNetwork: a layer alone gets the dispatch that it gets in its network, but for
 // the numbers of tensors and weights.
 func TestFragmentsLowerLikeTheirNetwork(t *testing.T) {
-	for _, s := range models.All() {
+	for i, s := range append(models.All(), models.All()...) {
+		opts := netplan.Options{Kernels: []string{netplan.KernelsLane, netplan.KernelsShared}[i/len(models.All())]}
 		g := fused(t, s, s.Transform.Size, s.Transform.Size)
-		whole, err := netplan.Lower(g, netplan.MinimalCaps(), netplan.Options{})
+		whole, err := netplan.Lower(g, netplan.MinimalCaps(), opts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +49,7 @@ func TestFragmentsLowerLikeTheirNetwork(t *testing.T) {
 				continue // a depthwise convolution makes sums for the gate, so both only exist together
 			}
 			alone++
-			p, err := netplan.Lower(fragmentOf(t, g, node), netplan.MinimalCaps(), netplan.Options{})
+			p, err := netplan.Lower(fragmentOf(t, g, node), netplan.MinimalCaps(), opts)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,7 @@
 package netplan
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/vkinfer/vkinfer/netplan/graph"
@@ -17,6 +18,22 @@ const (
 	PrecisionAMP = "amp"
 )
 
+// The kernels of 1×1 convolutions.
+const (
+	// KernelsLane are those whose lanes compute tiles on their own, from memory that a CPU's cache keeps near.
+	KernelsLane = "lane"
+	// KernelsShared are those whose workgroups compute larger tiles together, by way of shared memory.
+	KernelsShared = "shared"
+)
+
+// KernelsFor returns which kernels plans for a device have, if no Options say otherwise.
+func KernelsFor(c Caps) string {
+	if c.Type == "cpu" {
+		return KernelsLane
+	}
+	return KernelsShared
+}
+
 // Options are a caller's wishes for a Plan.
 type Options struct {
 	// Precision is PrecisionFloat32, or "" for it, or PrecisionAMP.
@@ -24,6 +41,9 @@ type Options struct {
 	// Packed lets the kernels of amp pack 16-bit floats into words themselves, as on devices without
 	// storage of 16 bits (Caps.Storage16), even where there is such.
 	Packed bool
+	// Kernels is which kernels compute 1×1 convolutions: KernelsLane, KernelsShared, or "" for the first where the
+	// device is a CPU (Caps.Type) and the second elsewhere.
+	Kernels string
 	// Pictures gives the plan a second input, for 8-bit pictures, which its first kernel turns into values
 	// (Plan.Pictures). nil is none.
 	Pictures *Normalization
@@ -48,6 +68,9 @@ func Lower(g *graph.Graph, caps Caps, opts Options) (*Plan, error) {
 		Model: g.Model, Precision: PrecisionFloat32, Input: g.InputShape(), Classes: g.OutputShape().C,
 	}}
 	if err := l.setPrecision(opts); err != nil {
+		return nil, err
+	}
+	if err := l.setKernels(opts); err != nil {
 		return nil, err
 	}
 	l.normalization = opts.Pictures
@@ -106,6 +129,14 @@ func (l *lowering) setPrecision(opts Options) error {
 		return nil
 	}
 	return fmt.Errorf("netplan: %s: precision %q, want %s or %s", l.g.Model, opts.Precision, PrecisionFloat32, PrecisionAMP)
+}
+
+func (l *lowering) setKernels(opts Options) error {
+	l.plan.Kernels = cmp.Or(opts.Kernels, KernelsFor(l.caps))
+	if k := l.plan.Kernels; k != KernelsLane && k != KernelsShared {
+		return fmt.Errorf("netplan: %s: kernels %q, want %s or %s", l.g.Model, k, KernelsLane, KernelsShared)
+	}
+	return nil
 }
 
 // kernel returns the name of an op's kernel for the plan's precision.

@@ -52,7 +52,7 @@ func TestGoldenPlans(t *testing.T) {
 		h, w  int
 		opts  netplan.Options
 	}{{model: "efficientnet_b1_pruned", h: 240, w: 240}, {model: "efficientnet_b2_pruned", h: 260, w: 260}, {model: "efficientnet_b3_pruned", h: 300, w: 300},
-		{model: "efficientnet_b1_pruned", h: 97, w: 161}, {model: "efficientnet_b1_pruned", h: 240, w: 240, opts: netplan.Options{Precision: netplan.PrecisionAMP, Pictures: &netplan.Normalization{Scale: [3]float32{2, 3, 4}, Offset: [3]float32{-1, -2, -3}}}}}
+		{model: "efficientnet_b1_pruned", h: 97, w: 161}, {model: "efficientnet_b1_pruned", h: 240, w: 240, opts: netplan.Options{Kernels: netplan.KernelsLane}}, {model: "efficientnet_b1_pruned", h: 240, w: 240, opts: netplan.Options{Precision: netplan.PrecisionAMP, Pictures: &netplan.Normalization{Scale: [3]float32{2, 3, 4}, Offset: [3]float32{-1, -2, -3}}}}}
 	for _, c := range cases {
 		s, err := models.Lookup(c.model)
 		if err != nil {
@@ -62,7 +62,7 @@ func TestGoldenPlans(t *testing.T) {
 		if err := lower(t, s, c.h, c.w, c.opts).WriteText(&got); err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join("testdata", strings.TrimSuffix(fmt.Sprintf("%s_%dx%d_%s", c.model, c.h, c.w, c.opts.Precision), "_")+".plan")
+		file := filepath.Join("testdata", strings.TrimRight(fmt.Sprintf("%s_%dx%d_%s_%s", c.model, c.h, c.w, c.opts.Precision, c.opts.Kernels), "_")+".plan")
 		if *update {
 			if err := os.WriteFile(file, got.Bytes(), 0o666); err != nil {
 				t.Fatal(err)
@@ -106,6 +106,7 @@ func drawPlan(t *rapid.T) *netplan.Plan {
 	}
 	p, err := netplan.Lower(g, netplan.MinimalCaps(), netplan.Options{KeepAll: rapid.Bool().Draw(t, "keepAll"),
 		Precision: rapid.SampledFrom([]string{"", netplan.PrecisionAMP}).Draw(t, "precision"),
+		Kernels:   rapid.SampledFrom([]string{netplan.KernelsLane, netplan.KernelsShared}).Draw(t, "kernels"),
 		Pictures:  rapid.SampledFrom([]*netplan.Normalization{nil, {}}).Draw(t, "pictures")})
 	if err != nil {
 		t.Fatal(err)
@@ -239,8 +240,8 @@ func TestLowerLimits(t *testing.T) {
 // TestMaxBatch: the batch a plan promises keeps every limit, and one more breaks one.
 func TestMaxBatch(t *testing.T) {
 	caps := netplan.MinimalCaps()
-	for _, s := range models.All() {
-		p := lower(t, s, s.Transform.Size, s.Transform.Size, netplan.Options{})
+	for i, s := range append(models.All(), models.All()...) {
+		p := lower(t, s, s.Transform.Size, s.Transform.Size, netplan.Options{Kernels: []string{netplan.KernelsLane, netplan.KernelsShared}[i/len(models.All())]})
 		fits := func(n int) bool {
 			ok := int64(n)*p.ArenaBytes <= caps.MaxAllocation
 			for _, x := range p.Tensors {

@@ -127,12 +127,12 @@ func maxBatch(p *Plan, caps Caps) (int, error) {
 			}
 		}
 		for axis, g := range d.Groups {
-			max := int64(caps.MaxWorkgroupCount[axis])
-			if g.For(1) > int(max) {
-				return 0, fmt.Errorf("netplan: %s: %s needs %d workgroups on axis %d for one image, device %q allows %d; use a smaller input", p.Model, d.Node, g.For(1), axis, caps.Name, max)
+			most := int64(caps.MaxWorkgroupCount[axis])
+			if g.For(1) > int(most) {
+				return 0, fmt.Errorf("netplan: %s: %s needs %d workgroups on axis %d for one image, device %q allows %d; use a smaller input", p.Model, d.Node, g.For(1), axis, caps.Name, most)
 			}
 			if g.PerImage > 0 {
-				n = min(n, (max*int64(g.Tile)-int64(g.Fixed))/int64(g.PerImage))
+				n = min(n, (most/int64(max(g.Times, 1))*int64(g.Tile)-int64(g.Fixed))/int64(g.PerImage))
 			}
 		}
 	}

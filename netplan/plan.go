@@ -12,6 +12,7 @@ import (
 type Plan struct {
 	Model     string
 	Precision string // "float32" or "amp"
+	Kernels   string // of 1×1 convolutions: KernelsLane or KernelsShared
 	Input     graph.Shape
 	Classes   int
 
@@ -153,11 +154,16 @@ type Binding struct {
 	Size   int64 // bytes of weights, for Tensor = -1
 }
 
-// Groups is the number of workgroups along one axis for a batch of n: ceil((Fixed + PerImage·n) / Tile).
-type Groups struct{ Fixed, PerImage, Tile int }
+// Groups is the number of workgroups along one axis for a batch of n: Times·ceil((Fixed + PerImage·n) / Tile).
+type Groups struct {
+	Fixed, PerImage, Tile int
+	Times                 int // 0 for 1
+}
 
 // For returns the number for a batch of n.
-func (g Groups) For(n int) int { return (g.Fixed + g.PerImage*n + g.Tile - 1) / g.Tile }
+func (g Groups) For(n int) int {
+	return max(g.Times, 1) * ((g.Fixed + g.PerImage*n + g.Tile - 1) / g.Tile)
+}
 
 // Dispatch is one kernel launch.
 type Dispatch struct {

@@ -12,6 +12,10 @@ import (
 // String prints the count as a formula of the batch n.
 func (g Groups) String() string {
 	switch {
+	case g.Times > 1 && g.PerImage != 0:
+		once := g
+		once.Times = 0
+		return fmt.Sprintf("%d·%v", g.Times, once)
 	case g.PerImage == 0:
 		return fmt.Sprint(g.For(0))
 	case g.Fixed == 0 && g.Tile == 1 && g.PerImage == 1:
@@ -29,7 +33,7 @@ func (g Groups) String() string {
 func (p *Plan) WriteText(w io.Writer) error {
 	h := fnv.New64a()
 	h.Write(p.Weights)
-	fmt.Fprintf(w, "plan %s %s input %v classes %d\n", p.Model, p.Precision, p.Input, p.Classes)
+	fmt.Fprintf(w, "plan %s %s, %s kernels, input %v classes %d\n", p.Model, p.Precision, p.Kernels, p.Input, p.Classes)
 	fmt.Fprintf(w, "dispatches %d, per image: %d multiply-adds, %d bytes moved, %d arena bytes\n", len(p.Dispatches), p.MACs, p.Bytes, p.ArenaBytes)
 	fmt.Fprintf(w, "every map once and without padding: %d bytes; the plan moves %.1f %% over the least\n", p.Least, 100*p.OverLeast())
 	if p.Pictures != nil {
@@ -87,7 +91,8 @@ func words(v []uint32) string { return strings.Trim(strings.ReplaceAll(fmt.Sprin
 type planJSON struct {
 	Model         string         `json:"model"`
 	Precision     string         `json:"precision"`
-	Input         [3]int         `json:"input"` // C, H, W
+	Kernels1x1    string         `json:"kernels_1x1"` // "lane" or "shared"
+	Input         [3]int         `json:"input"`       // C, H, W
 	Classes       int            `json:"classes"`
 	MACsPerImage  int64          `json:"macs_per_image"`
 	BytesPerImage int64          `json:"bytes_per_image"`
@@ -115,7 +120,7 @@ type dispatchJSON struct {
 
 // WriteJSON prints the plan for programs; byte and multiply-add figures are per image.
 func (p *Plan) WriteJSON(w io.Writer) error {
-	out := planJSON{Model: p.Model, Precision: p.Precision, Input: [3]int{p.Input.C, p.Input.H, p.Input.W}, Classes: p.Classes,
+	out := planJSON{Model: p.Model, Precision: p.Precision, Kernels1x1: p.Kernels, Input: [3]int{p.Input.C, p.Input.H, p.Input.W}, Classes: p.Classes,
 		MACsPerImage: p.MACs, BytesPerImage: p.Bytes, LeastBytes: p.Least, OverLeast: p.OverLeast(), ArenaBytes: p.ArenaBytes, WeightsBytes: len(p.Weights),
 		MaxBatch: p.MaxBatch, Dispatches: len(p.Dispatches)}
 	if p.Pictures != nil {

@@ -31,8 +31,33 @@ const (
 
 // block is a basic block: what it does with shared memory, and where it goes.
 type block struct {
-	events []event
-	to     []uint32
+	events  []event
+	to      []uint32
+	after   uint32 // where to is a called function's first block: the one that follows the call
+	returns bool
+}
+
+// place is a block and the way there: the blocks that follow the calls which have not returned yet, as text.
+type place struct {
+	block uint32
+	calls string
+}
+
+// next returns where a block leads.
+func (p place) next(b *block) (list []place) {
+	switch {
+	case b.after != 0:
+		return []place{{b.to[0], fmt.Sprintf("%s %d", p.calls, b.after)}}
+	case b.returns && p.calls != "":
+		i := strings.LastIndexByte(p.calls, ' ')
+		var to uint32
+		fmt.Sscan(p.calls[i:], &to)
+		return []place{{to, p.calls[:i]}}
+	}
+	for _, to := range b.to {
+		list = append(list, place{to, p.calls})
+	}
+	return list
 }
 
 // event is a barrier, or a read or write of a shared variable.
@@ -65,16 +90,17 @@ func hazards(code []byte) ([]string, error) {
 		return nil, err
 	}
 	found := map[string]bool{}
-	states := map[uint32]map[uint32]since{} // at a block's beginning, by variable
-	work := entries
+	states := map[place]map[uint32]since{} // at a block's beginning, by variable
+	var work []place
 	for _, e := range entries {
-		states[e] = map[uint32]since{}
+		work = append(work, place{block: e})
+		states[place{block: e}] = map[uint32]since{}
 	}
 	for len(work) > 0 {
 		at := work[0]
 		work = work[1:]
 		state := maps.Clone(states[at])
-		for _, e := range blocks[at].events {
+		for _, e := range blocks[at.block].events {
 			s := state[e.variable]
 			switch {
 			case e.barrier:
@@ -87,7 +113,7 @@ func hazards(code []byte) ([]string, error) {
 			}
 			state[e.variable] = since{read: s.read || !e.write, written: s.written || e.write}
 		}
-		for _, next := range blocks[at].to {
+		for _, next := range at.next(blocks[at.block]) {
 			was, seen := states[next]
 			merged := maps.Clone(was)
 			if merged == nil {
@@ -106,7 +132,7 @@ func hazards(code []byte) ([]string, error) {
 }
 
 // blocksOf reads a module's basic blocks, and the first one of every entry point. A call ends a block, whose
-// next is the called function's first; what follows the call is a block that comes after that function's last.
+// next is the called function's first.
 func blocksOf(code []byte, shared map[uint32]string) (blocks map[uint32]*block, entries []uint32, err error) {
 	blocks, root := map[uint32]*block{}, map[uint32]uint32{}
 	for id := range shared {
@@ -115,7 +141,7 @@ func blocksOf(code []byte, shared map[uint32]string) (blocks map[uint32]*block, 
 	var now *block
 	var function uint32
 	var entryPoints []uint32
-	first, returns, afters, calls := map[uint32]uint32{}, map[uint32][]*block{}, map[uint32][]uint32{}, map[*block]uint32{}
+	first, calls := map[uint32]uint32{}, map[*block]uint32{}
 	access := func(pointer uint32, write bool) {
 		if v, ok := root[pointer]; ok {
 			now.events = append(now.events, event{variable: v, write: write})
@@ -149,9 +175,9 @@ func blocksOf(code []byte, shared map[uint32]string) (blocks map[uint32]*block, 
 					return nil, nil, fmt.Errorf("shaders: a function takes shared memory, which is not followed here")
 				}
 			}
-			calls[now], now = word(3), &block{}
-			blocks[word(2)] = now // the call's result is an id that no label has
-			afters[word(3)] = append(afters[word(3)], word(2))
+			calls[now], now.after = word(3), word(2) // the call's result is an id that no label has
+			now = &block{}
+			blocks[word(2)] = now
 		case opControlBarrier:
 			now.events = append(now.events, event{barrier: true})
 		case opBranch:
@@ -159,7 +185,7 @@ func blocksOf(code []byte, shared map[uint32]string) (blocks map[uint32]*block, 
 		case opBranchCond:
 			now.to = []uint32{word(2), word(3)}
 		case opReturn, opReturnValue:
-			returns[function] = append(returns[function], now)
+			now.returns = true
 		case opSwitch:
 			return nil, nil, fmt.Errorf("shaders: a switch, which is not followed here")
 		}
@@ -167,11 +193,6 @@ func blocksOf(code []byte, shared map[uint32]string) (blocks map[uint32]*block, 
 	}
 	for b, f := range calls {
 		b.to = []uint32{first[f]}
-	}
-	for f, list := range returns {
-		for _, b := range list {
-			b.to = afters[f]
-		}
 	}
 	for _, f := range entryPoints {
 		entries = append(entries, first[f])

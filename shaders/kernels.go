@@ -21,6 +21,8 @@ var Variants = slices.Concat(
 	dtypes("conv_dw"),
 	dtypes("conv1x1"),
 	dtypes("conv1x1_pool"),
+	dtypes("conv1x1_shared"),
+	dtypes("conv1x1_pool_shared"),
 	[]Variant{
 		{Name: "linear_f32", Source: "linear.comp"},
 		{Name: "se_f32", Source: "se.comp"},

@@ -89,6 +89,7 @@ benchmark prints at its end; csv and json have the same columns among others; be
 	b.net.addCheckpoint(cmd, "made-up ones")
 	b.addQuirks(cmd)
 	choicesFlag(cmd, &b.precisions, "precision", "arithmetics of the network, separated by commas", precisions...)
+	b.net.addKernels(cmd)
 	b.net.addImgSize(cmd)
 	b.net.addSeed(cmd, "which noise, and which made-up weights")
 	f.StringSliceVar(&b.devices, "device", []string{"vulkan"}, "`DEVICES` to measure, separated by commas: vulkan (the best one), vulkan:N, part of a name, cpu")
@@ -181,6 +182,7 @@ type benchRow struct {
 	Device    string `json:"device"`
 	Driver    string `json:"driver"`
 	Precision string `json:"precision"`
+	Kernels   string `json:"kernels"` // of 1×1 convolutions: "lane" or "shared"; "" on the CPU
 
 	Batch           int     `json:"batch_size"`
 	Timed           string  `json:"timed"`
@@ -228,7 +230,7 @@ type benchRow struct {
 func (b *bencher) device(ctx context.Context, spec *models.Spec, device, precision, checkpoint string) (rows []benchRow, err error) {
 	resetPeakRSS()
 	largest := slices.Max(b.batches)
-	opts := vkinfer.Options{Checkpoint: checkpoint, Device: device, Precision: precision, ImgSize: b.net.imgSize, MaxBatch: largest, NoQuirks: b.noQuirks}
+	opts := vkinfer.Options{Checkpoint: checkpoint, Device: device, Precision: precision, Kernels: b.net.kernelsOption(), ImgSize: b.net.imgSize, MaxBatch: largest, NoQuirks: b.noQuirks}
 	b.log.Info(fmt.Sprintf("%s on %s: opening", spec.Name, device))
 	row := benchRow{Date: time.Now().UTC().Format(time.RFC3339), Timed: "Classifier.RunPictures, with transfers", Model: spec.Name}
 	v := build()
@@ -242,7 +244,7 @@ func (b *bencher) device(ctx context.Context, spec *models.Spec, device, precisi
 	}
 	defer b.closeNet(&err, c)
 	d, s := c.Device(), c.InputShape()
-	row.Device, row.Driver, row.Precision, row.Height, row.Width = d.Name, d.Driver, d.Precision, s.H, s.W
+	row.Device, row.Driver, row.Precision, row.Kernels, row.Height, row.Width = d.Name, d.Driver, d.Precision, d.Kernels, s.H, s.W
 	row.ArenaBytes, row.WeightsBytes, row.Dispatches = d.ArenaBytes, d.WeightsBytes, d.Dispatches
 	row.MACs, row.Bytes, row.MaxBatch = d.MACsPerImage, d.BytesPerImage, d.MaxBatch
 	if row.timmColumns, err = newTimmColumns(spec, s); err != nil {

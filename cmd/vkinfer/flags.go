@@ -173,6 +173,7 @@ type netFlags struct {
 	checkpoint string
 	device     string
 	precision  string
+	kernels    string
 	imgSize    int // 0: the model's own
 	batch      int
 	seed       seedValue
@@ -209,6 +210,13 @@ var precisions = []string{netplan.PrecisionFloat32, netplan.PrecisionAMP}
 func (f *netFlags) addPrecision(cmd *cobra.Command) {
 	choiceFlag(cmd, &f.precision, "precision", "", "arithmetic of the network", precisions...)
 }
+
+func (f *netFlags) addKernels(cmd *cobra.Command) {
+	choiceFlag(cmd, &f.kernels, "kernels", "", "kernels of 1×1 convolutions: lane for CPUs, shared for GPUs, auto for the device's", "auto", netplan.KernelsLane, netplan.KernelsShared)
+}
+
+// kernelsOption is the planner's form of --kernels.
+func (f *netFlags) kernelsOption() string { return strings.TrimPrefix(f.kernels, "auto") }
 
 func (f *netFlags) addImgSize(cmd *cobra.Command) {
 	numberFlag(cmd, &f.imgSize, "img-size", "", 0, 1, maxSide, "side of the network's square input in pixels (default the model's own)")

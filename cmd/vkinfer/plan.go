@@ -49,6 +49,7 @@ GPU is needed: without --device or --caps the plan is for what every Vulkan devi
 	choiceFlag(cmd, &p.stage, "stage", "", "stage to show", "plan", "graph", "fold", "fuse")
 	choiceFlag(cmd, &p.format, "output", "o", "form of the plan", "text", "json", "dot")
 	p.net.addPrecision(cmd)
+	p.net.addKernels(cmd)
 	p.net.addImgSize(cmd)
 	numberFlag(cmd, &p.height, "height", "", 0, 1, models.MaxInputPixels, "height of the input in pixels, with --width")
 	numberFlag(cmd, &p.width, "width", "", 0, 1, models.MaxInputPixels, "width of the input in pixels, with --height")
@@ -91,7 +92,7 @@ func (p *planner) run(ctx context.Context, name string) error {
 		return err
 	}
 	scale, offset := spec.Transform.Affine()
-	plan, err := netplan.Lower(g, caps, netplan.Options{Precision: p.net.precision, Pictures: &netplan.Normalization{Scale: scale, Offset: offset}})
+	plan, err := netplan.Lower(g, caps, netplan.Options{Precision: p.net.precision, Kernels: p.net.kernelsOption(), Pictures: &netplan.Normalization{Scale: scale, Offset: offset}})
 	if err != nil {
 		return setup(err)
 	}

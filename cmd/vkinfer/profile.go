@@ -53,6 +53,7 @@ The input is seeded noise; without --checkpoint so are the weights.`,
 	cmd.Flags().StringVar(&p.net.device, "device", "vulkan", "`DEVICE` to profile: vulkan (the best one), vulkan:N, or a part of its name")
 	p.addQuirks(cmd)
 	p.net.addPrecision(cmd)
+	p.net.addKernels(cmd)
 	p.net.addImgSize(cmd)
 	p.net.addSeed(cmd, "which noise, and which made-up weights")
 	cmd.Flags().VarP(&p.batches, "batch-size", "b", "batch sizes, separated by commas")
@@ -104,7 +105,7 @@ func (p *profiler) measure(ctx context.Context, spec *models.Spec) (reports []*p
 		return nil, err
 	}
 	p.net.batch = slices.Max(p.batches)
-	c, err := p.open(ctx, spec, sd, &p.net, vkinfer.Options{})
+	c, err := p.open(ctx, spec, sd, &p.net, vkinfer.Options{Kernels: p.net.kernelsOption()})
 	if err != nil {
 		return nil, err
 	}

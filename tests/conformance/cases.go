@@ -182,19 +182,21 @@ func (c Case) class(in graph.Shape) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	p, err := netplan.Lower(g, netplan.MinimalCaps(), netplan.Options{})
-	if err != nil {
-		return "", err
-	}
 	var sb strings.Builder
-	for _, d := range p.Dispatches {
-		fmt.Fprint(&sb, d.Kernel, d.Spec)
-		for _, w := range d.Push {
-			fmt.Fprint(&sb, " ", min(w, 2))
+	for _, kernels := range []string{netplan.KernelsLane, netplan.KernelsShared} {
+		p, err := netplan.Lower(g, netplan.MinimalCaps(), netplan.Options{Kernels: kernels})
+		if err != nil {
+			return "", err
 		}
-		for _, g := range d.Groups {
-			if g.PerImage == 0 { // others grow with the batch anyway
-				fmt.Fprint(&sb, " ", min(g.For(1), 2))
+		for _, d := range p.Dispatches {
+			fmt.Fprint(&sb, d.Kernel, d.Spec)
+			for _, w := range d.Push {
+				fmt.Fprint(&sb, " ", min(w, 2))
+			}
+			for _, g := range d.Groups {
+				if g.PerImage == 0 { // others grow with the batch anyway
+					fmt.Fprint(&sb, " ", min(g.For(1), 2))
+				}
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	stderrors "errors"
 	"fmt"
@@ -22,19 +23,31 @@ type Candidate struct {
 
 // Candidates lists all of them. New kernels for the same layers, and new precisions, are new rows.
 func Candidates() []Candidate {
-	amp := netplan.Options{Precision: netplan.PrecisionAMP}
-	packed := amp
-	packed.Packed = true
-	return []Candidate{
-		{Name: "default", Precision: netplan.PrecisionFloat32},
-		{Name: "default", Precision: netplan.PrecisionAMP, Options: amp},
-		{Name: "packed", Precision: netplan.PrecisionAMP, Options: packed},
+	var list []Candidate
+	for _, kernels := range []string{"", netplan.KernelsLane, netplan.KernelsShared} {
+		for _, precision := range []string{netplan.PrecisionFloat32, netplan.PrecisionAMP} {
+			list = append(list, Candidate{Name: cmp.Or(kernels, "default"), Options: netplan.Options{Precision: precision, Kernels: kernels}})
+		}
 	}
+	list = append(list, Candidate{Name: "packed", Options: netplan.Options{Precision: netplan.PrecisionAMP, Packed: true}})
+	for i := range list {
+		list[i].Precision = list[i].Options.Precision
+	}
+	return list
 }
 
-// CandidatesFor lists those that differ on a device: without storage of 16 bits the planner packs anyway.
+// CandidatesFor lists those that differ on a device: without storage of 16 bits the planner packs anyway, and either
+// kernels of 1×1 convolutions are the default.
 func CandidatesFor(c netplan.Caps) []Candidate {
-	return slices.DeleteFunc(Candidates(), func(cand Candidate) bool { return cand.Options.Packed && !c.Storage16 })
+	return slices.DeleteFunc(Candidates(), func(cand Candidate) bool {
+		return cand.Options.Packed && !c.Storage16 || cand.Options.Kernels == netplan.KernelsFor(c)
+	})
+}
+
+// differsIn reports whether the candidate may lower a case in another way than the default: of those that name the
+// kernels of 1×1 convolutions, other layers are the same.
+func (cand Candidate) differsIn(c Case) bool {
+	return cand.Options.Kernels == "" || c.Kind == "conv1x1" || c.Kind == "head"
 }
 
 // Batches are the batch sizes that every case runs with: one image, even and odd numbers, full and ragged
@@ -127,7 +140,10 @@ func Ops(ctx context.Context, dev *gpu.Device, opts OpOptions) ([]OpRow, error) 
 		return nil, err
 	}
 	var rows []OpRow
-	total, done := len(o.Cases)*len(o.Modes)*len(o.Candidates), 0
+	total, done := 0, 0
+	for _, c := range o.Cases {
+		total += len(o.Modes) * len(o.ways(c))
+	}
 	for _, c := range o.Cases {
 		for _, mode := range o.Modes {
 			problems := map[way]*problem{}
@@ -136,9 +152,7 @@ func Ops(ctx context.Context, dev *gpu.Device, opts OpOptions) ([]OpRow, error) 
 					return rows, err
 				}
 				o.Progress(done, total, c.Name+" "+string(mode))
-				if !w.pictures {
-					done++
-				}
+				done++
 				pr := problems[way{w.precision, w.pictures, nil}]
 				if pr == nil {
 					var err error
@@ -175,6 +189,9 @@ type way struct {
 func (o OpOptions) ways(c Case) (list []way) {
 	for i := range o.Candidates {
 		cand := &o.Candidates[i]
+		if !cand.differsIn(c) {
+			continue
+		}
 		list = append(list, way{cand.Precision, false, cand})
 		if c.Kind == "stem" {
 			list = append(list, way{cand.Precision, true, cand})

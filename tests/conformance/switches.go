@@ -34,14 +34,14 @@ type SwitchRow struct {
 // OK reports whether the row passed, or cannot run on purpose.
 func (r SwitchRow) OK() bool { return r.Verdict == "ok" || !r.Available }
 
-// Switches runs the network with every combination of switches: the candidates' kernels (nil for all of
-// them; the subject's own candidate is not used), fusion levels, direct memory and staging, arena layouts, debug
+// Switches runs the network with every combination of switches: the candidates' kernels (nil for
+// CandidatesFor the device; the subject's own candidate is not used), fusion levels, direct memory and staging, arena layouts, debug
 // aids. Every row must be near float64 arithmetic, and rows with the same kernels, whatever else is switched,
 // must agree to the last bit. progress, if not nil, is told of each kind of kernels. The rows made before an
 // error are returned beside it.
 func Switches(ctx context.Context, s Subject, cands []Candidate, progress func(done, total int, what string)) ([]SwitchRow, error) {
 	if cands == nil {
-		cands = Candidates()
+		cands = CandidatesFor(s.Device.Caps())
 	}
 	if progress == nil {
 		progress = func(int, int, string) {}

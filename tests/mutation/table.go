@@ -42,6 +42,9 @@ const (
 	fileTile   = "shaders/conv1x1_tile.glsl"
 	fileConv   = "shaders/conv1x1.comp"
 	filePool   = "shaders/conv1x1_pool.comp"
+	fileShared = "shaders/conv1x1_shared.glsl"
+	fileConvS  = "shaders/conv1x1_shared.comp"
+	filePoolS  = "shaders/conv1x1_pool_shared.comp"
 	fileDepth  = "shaders/conv_dw.comp"
 	fileStem   = "shaders/conv_stem.comp"
 	fileLinear = "shaders/linear.comp"
@@ -98,6 +101,26 @@ var kernels = []mutation{
 	{name: "head: activation of the mean, not mean of the activations", file: filePool, edits: []edit{{"sum[c] += activate(acc[r][c] + b[c], ACT);", "sum[c] += acc[r][c] + b[c];"}, {"= total / float(p.pixels);", "= activate(total / float(p.pixels), ACT);"}}, cases: head, by: "real network golden"},
 	{name: "head: every image reads the first", file: filePool, edits: swap("(image * p.pixels + min", "(min"), cases: head, by: "exact real network golden"},
 	{name: "head: sums of the lanes in float16", file: filePool, edits: swap("sums[lane][c] = sum[c];", "sums[lane][c] = "+half("sum[c]")+";"), cases: head, by: "exact real network golden"},
+
+	{name: "1x1 shared: no barrier before the slab is read", file: fileShared, edits: swap("    barrier();\n    // Behind", "    // Behind"), cases: expand, by: "interface"},
+	{name: "1x1 shared: no barrier before the slab is overwritten", file: fileShared, edits: swap("    barrier();\n  }\n}", "  }\n}"), cases: expand, by: "interface"},
+	{name: "1x1 shared: channels beyond the last counted", file: fileShared, edits: swap("inside ? v : vec4(0.0);", "v;"), cases: expand + "," + deep, by: "exact real"},
+	{name: "1x1 shared: the last slab left out", file: fileShared, edits: swap("k0 < k4; k0 += SLAB4", "k0 + SLAB4 < k4; k0 += SLAB4"), cases: deep, by: "exact real"},
+	{name: "1x1 shared: the slab before multiplied", file: fileShared, edits: swap("fetch(xAt, gateAt, k0 + SLAB4, k4", "fetch(xAt, gateAt, k0, k4"), cases: deep, by: "exact real"},
+	{name: "1x1 shared: gate of another image", file: fileShared, edits: swap("gated ? row / pixels * k4 : 0u;", "gated ? row0 / pixels * k4 : 0u;"), cases: project, by: "exact real"},
+	{name: "1x1 shared: rows of neighbouring lanes swapped", file: fileShared, edits: swap("(r * ROW_LANES + rowLane()) * PITCH + k]", "(r * ROW_LANES + (rowLane() ^ 1u)) * PITCH + k]"), cases: expand, by: "exact real"},
+	{name: "1x1 shared: pitch even, but not where it is stored", file: fileShared, edits: swap("/ SLAB4 * PITCH + lane % SLAB4] =", "/ SLAB4 * SLAB4 + lane % SLAB4] ="), cases: expand, by: "exact real"},
+	{name: "1x1 shared: the last columns of the weights' slab never stored", file: fileShared, edits: swap("if (i * LANES + lane < SLAB_W)", "if (i * LANES + lane + 1u < SLAB_W)"), cases: expand + "," + few, by: "exact real"},
+	{name: "1x1 shared: sums of four in float16", file: fileShared, edits: swap("          acc[r][c] += sum;", "          acc[r][c] += "+half("sum")+";"), cases: expand, by: "exact real"},
+	{name: "1x1 shared: accumulator in float16 with maps in 16 bits", file: fileShared, edits: swap("acc[r][c] += a[r][3] * w3;\n#else", "acc[r][c] = "+half("acc[r][c] + a[r][3] * w3")+";\n#else"), cases: expand + "," + deep, by: "exact real"},
+	{name: "1x1 shared: columns and rows of tiles in the wrong order", file: fileConvS, edits: swap("gl_WorkGroupID.x % tilesAcross * TILE_COLS4", "gl_WorkGroupID.x / tilesAcross * TILE_COLS4"), cases: deep + "," + expand, by: "exact real"},
+	{name: "1x1 shared: the tile's tail written, beyond the batch", file: fileConvS, edits: swap("row < rows && col4 < p.n4", "col4 < p.n4"), cases: expand, by: "exact real"},
+	{name: "1x1 shared: columns beyond the last over the next row", file: fileConvS, edits: swap("row < rows && col4 < p.n4", "row < rows"), cases: project, by: "exact real"},
+	{name: "1x1 shared: bias dropped", file: fileConvS, edits: swap("activate(acc[r][c] + b, ACT)", "activate(acc[r][c], ACT)"), cases: expand, by: "exact real"},
+	{name: "head shared: rows of the next image counted", file: filePoolS, edits: swap("rowLane() < p.pixels)", "rowLane() < p.pixels + 1u)"), cases: head, by: "exact real"},
+	{name: "head shared: no barrier before the sums are added", file: filePoolS, edits: swap("  barrier();\n", ""), cases: headLong, by: "interface"},
+	{name: "head shared: the first tile of rows only", file: filePoolS, edits: swap("pixel0 < p.pixels; pixel0", "pixel0 < min(p.pixels, TILE_ROWS); pixel0"), cases: headLong, by: "exact real"},
+	{name: "head shared: the last row of lanes left out", file: filePoolS, edits: swap("i < ROW_LANES; i++", "i + 1u < ROW_LANES; i++"), cases: headSmall, by: "exact real"},
 
 	{name: "depthwise: no barrier before the tile's sums", file: fileDepth, edits: swap("barrier();", ""), cases: depthwise, by: "interface exact real network golden"},
 	{name: "depthwise: padding above off by one", file: fileDepth, edits: swap("- int(p.padTop),", "- int(p.padTop) + 1,"), cases: depthwise, by: "exact real network golden"},
