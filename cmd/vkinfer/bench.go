@@ -23,6 +23,7 @@ type bencher struct {
 	batches     batchList
 	devices     []string
 	precisions  []string
+	kernels     []string
 	images      string // folder or file of the pictures
 	repetitions int
 	warmup      int
@@ -89,7 +90,7 @@ benchmark prints at its end; csv and json have the same columns among others; be
 	b.net.addCheckpoint(cmd, "made-up ones")
 	b.addQuirks(cmd)
 	choicesFlag(cmd, &b.precisions, "precision", "arithmetics of the network, separated by commas", precisions...)
-	b.net.addKernels(cmd)
+	choicesFlag(cmd, &b.kernels, "kernels", kernelsUsage+"; several, separated by commas, are compared", kernelsChoices...)
 	b.net.addImgSize(cmd)
 	b.net.addSeed(cmd, "which noise, and which made-up weights")
 	f.StringSliceVar(&b.devices, "device", []string{"vulkan"}, "`DEVICES` to measure, separated by commas: vulkan (the best one), vulkan:N, part of a name, cpu")
@@ -156,12 +157,14 @@ func (b *bencher) all(ctx context.Context, specs []*models.Spec, out *benchWrite
 		}
 		for _, device := range b.devices {
 			for _, precision := range b.precisions {
-				rows, err := b.device(ctx, spec, device, precision, path)
-				if e := out.add(rows); err == nil {
-					err = e
-				}
-				if err != nil {
-					return err
+				for _, b.net.kernels = range b.kernels {
+					rows, err := b.device(ctx, spec, device, precision, path)
+					if e := out.add(rows); err == nil {
+						err = e
+					}
+					if err != nil {
+						return err
+					}
 				}
 			}
 		}

@@ -91,6 +91,10 @@ func (o *benchWriter) benchstat() error {
 			config = c
 			sb.WriteString(c)
 		}
+		kernels := ""
+		if r.Kernels != "" {
+			kernels = "/kernels=" + r.Kernels
+		}
 		for _, kind := range []struct {
 			name       string
 			times      []float64
@@ -98,8 +102,8 @@ func (o *benchWriter) benchstat() error {
 			batch      int
 		}{{"Resident", r.resident, r.ResidentPasses, r.BatchSize}, {"Transfer", r.transfer, 1, r.Batch}, {"EndToEnd", r.end, 1, r.Batch}} {
 			for _, t := range kind.times {
-				fmt.Fprintf(&sb, "Benchmark%s/model=%s/size=%dx%d/precision=%s/batch=%d \t%8d\t%15.0f ns/op\t%12.4g images/s\n",
-					kind.name, r.Model, r.Height, r.Width, r.Precision, r.Batch, kind.iterations, 1e6*t, 1e3*float64(kind.batch)/t)
+				fmt.Fprintf(&sb, "Benchmark%s/model=%s/size=%dx%d/precision=%s%s/batch=%d \t%8d\t%15.0f ns/op\t%12.4g images/s\n",
+					kind.name, r.Model, r.Height, r.Width, r.Precision, kernels, r.Batch, kind.iterations, 1e6*t, 1e3*float64(kind.batch)/t)
 			}
 		}
 	}
