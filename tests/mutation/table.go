@@ -180,5 +180,5 @@ var kernels = []mutation{
 	{name: "SE: ReLU for SiLU", file: fileSE, edits: swap("sum / (1.0 + exp(-sum));", "max(sum, 0.0);"), cases: depthwise, by: "real network golden"},
 	{name: "SE: hard sigmoid", file: fileSE, edits: swap("= sigmoid(sum);", "= clamp(sum / 6.0 + 0.5, 0.0, 1.0);"), cases: depthwise, by: "real network golden"},
 	{name: "SE: all gates to the first image's row", file: fileSE, edits: swap("y[image * p.channels4 + c]", "y[c]"), cases: depthwise, by: "exact real network golden"},
-	{name: "SE: a constant more", file: fileSE, edits: swap("const uint SPLIT = 16u;", "layout(constant_id = 3) const uint SPLIT = 16u;"), cases: depthwise, by: "interface"},
+	{name: "SE: a constant more", file: fileSE, edits: swap("const uint SPLIT = 16u;", "layout(constant_id = 4) const uint SPLIT = 16u;"), cases: depthwise, by: "interface"},
 }
