@@ -45,9 +45,9 @@ func CandidatesFor(c netplan.Caps) []Candidate {
 }
 
 // differsIn reports whether the candidate may lower a case in another way than the default: those that name
-// kernels leave the stem and depthwise convolutions as they are.
+// kernels leave the stem as it is.
 func (cand Candidate) differsIn(c Case) bool {
-	return cand.Options.Kernels == "" || c.Kind != "stem" && (c.Kind != "depthwise" || c.Reduced > 0)
+	return cand.Options.Kernels == "" || c.Kind != "stem"
 }
 
 // Batches are the batch sizes that every case runs with: one image, even and odd numbers, full and ragged
