@@ -66,7 +66,7 @@ type DeviceStats struct {
 	// Phases says where the time went, that of classifiers Beside included. It is the classifiers' own account: whoever
 	// else uses them during the stream is in it too. Where they have none Compute is what Upload leaves of Busy.
 	gpu.Phases
-	computeLanes int
+	ComputeLanes int // how many there are that compute: classifiers, or Lanes where they have no account
 }
 
 // Mean returns how many waited on average.
@@ -215,7 +215,7 @@ func (s *StreamStats) Report() StreamReport {
 			t := &r.Stages[stage]
 			t.Busy, t.Pictures, t.Lanes = t.Busy+busy, t.Pictures+d.Pictures, t.Lanes+d.Lanes
 		}
-		r.Stages[stageCompute].Lanes += d.computeLanes - d.Lanes
+		r.Stages[stageCompute].Lanes += d.ComputeLanes - d.Lanes
 		r.Stages[stageUpload].Bytes += d.Pictures * int64(s.picture)
 	}
 	return r

@@ -138,7 +138,7 @@ func TestStreamBottlenecks(t *testing.T) {
 					}
 				}
 			}
-			for _, err := range c.Stream(t.Context(), source, StreamOptions{Stats: &stats, Idle: time.Hour}) {
+			for _, err := range c.Stream(t.Context(), source, StreamOptions{Stats: &stats, Unordered: true, Idle: time.Hour}) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -156,7 +156,7 @@ func TestStreamBottlenecks(t *testing.T) {
 				t.Errorf("%s is slow: the device's account is %+v, want %v in all", test.slow, d, device*n/batch)
 			}
 			for _, q := range r.Queues {
-				looks := map[string]int64{"workers": n, "batch": n, "device": n / batch, "loop": n, "order": n}[q.Queue]
+				looks := map[string]int64{"workers": n, "batch": n, "device": n / batch, "loop": n, "order": 0}[q.Queue]
 				if q.Looks != looks || q.Waiting != 0 || q.Mean() > float64(q.Most) {
 					t.Errorf("%s is slow: %+v, want %d looks", test.slow, q, looks)
 				}
@@ -188,7 +188,7 @@ func TestStreamBesideStats(t *testing.T) {
 				}
 			}
 		}
-		for _, err := range c.Stream(t.Context(), source, StreamOptions{Stats: &stats, Beside: []*Classifier{other}, Idle: time.Hour}) {
+		for _, err := range c.Stream(t.Context(), source, StreamOptions{Stats: &stats, Beside: []*Classifier{other}, Unordered: true, Idle: time.Hour}) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -196,6 +196,28 @@ func TestStreamBesideStats(t *testing.T) {
 		r := stats.Report()
 		if d := r.Devices[0]; len(r.Devices) != 1 || d.Upload != 10*ms || d.Compute != 70*ms || d.Readback != 10*ms || r.Stage("compute").Lanes != 2 {
 			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// TestStreamOrderQueue: results that are ready wait in the queue for their turn behind the first, which is late.
+func TestStreamOrderQueue(t *testing.T) {
+	files := grays(t)
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := meanClassifier(t, 4, 2)
+		var stats StreamStats
+		source := func(yield func(Item) bool) {
+			for i := range 10 {
+				if !yield(Item{Read: func() ([]byte, error) { time.Sleep(time.Duration(1-min(i, 1)) * time.Second); return files[i], nil }}) {
+					return
+				}
+			}
+		}
+		for _, err := range c.Stream(t.Context(), source, StreamOptions{Stats: &stats}) {
+			if q := stats.Report().Queues[queueOrder]; err != nil || q.Waiting != 9 {
+				t.Fatalf("%+v, %v, want 9 results to wait for the first", q, err)
+			}
+			break
 		}
 	})
 }
