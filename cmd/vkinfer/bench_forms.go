@@ -63,6 +63,10 @@ func (o *benchWriter) timm() error {
 	for i, r := range o.rows {
 		results[i] = result{r.Model, r.timmColumns}
 	}
+	return timmResults(o.w, results)
+}
+
+func timmResults[T any](w io.Writer, results []T) error {
 	var v any = results
 	if len(results) == 1 {
 		v = results[0]
@@ -71,7 +75,7 @@ func (o *benchWriter) timm() error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(o.w, "--result\n%s\n", text)
+	_, err = fmt.Fprintf(w, "--result\n%s\n", text)
 	return err
 }
 
@@ -83,11 +87,7 @@ func (o *benchWriter) benchstat() error {
 	fmt.Fprintf(&sb, "goos: %s\ngoarch: %s\n", runtime.GOOS, runtime.GOARCH)
 	config := ""
 	for _, r := range o.rows {
-		c := fmt.Sprintf("device: %s\ndriver: %s\n", r.Device, r.Driver)
-		if r.Commit != "" {
-			c += "commit: " + r.Commit + "\n"
-		}
-		if c != config {
+		if c := r.configuration(); c != config {
 			config = c
 			sb.WriteString(c)
 		}

@@ -24,6 +24,9 @@ type Bottleneck struct {
 }
 
 func (b Bottleneck) String() string {
+	if b.Stage == "none" {
+		return fmt.Sprintf("no bottleneck: %s; %s", b.What, b.Advice)
+	}
 	return fmt.Sprintf("the bottleneck is %s (%s), busy %.0f %% of the time: %s", b.Stage, b.What, 100*b.Busy, b.Advice)
 }
 
@@ -52,7 +55,7 @@ func Find(r vkinfer.StreamReport, set Settings) Bottleneck {
 	}
 	offer(load("source"), "source")
 	offer(load("read")+load("decode")+load("resize"), largest("decode", "read", "resize"))
-	offer(deviceLoad(r), largest("compute", "upload", "readback"))
+	offer(max(deviceLoad(r), load("compute")), largest("compute", "upload", "readback"))
 	offer(load("loop"), "loop")
 	if best.Busy < saturated {
 		return none(best)
@@ -73,9 +76,9 @@ func deviceLoad(r vkinfer.StreamReport) float64 {
 
 // none is said where every stage waited for others much of the time.
 func none(most Bottleneck) Bottleneck {
-	what := "no stage was busy for long"
+	what := "no stage did anything"
 	if most.Stage != "" {
-		what = fmt.Sprintf("the busiest stage was %s", most.Stage)
+		what = fmt.Sprintf("the busiest stage was %s, %.0f %% of the time", most.Stage, 100*most.Busy)
 	}
 	return Bottleneck{Stage: "none", Busy: most.Busy, What: what,
 		Advice: "more pictures tell more: at the beginning and the end of a short stream every stage waits for another"}

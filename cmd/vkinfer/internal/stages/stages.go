@@ -49,12 +49,19 @@ func Table(r vkinfer.StreamReport) *table.Table {
 		f := Of(s, r.Wall)
 		bytes, speed := "", ""
 		if f.Bytes > 0 {
-			bytes, speed = table.Bytes(f.Bytes), fmt.Sprintf("%.1f", f.MBPerSec)
+			bytes, speed = table.Bytes(f.Bytes), rate(f.MBPerSec)
 		}
-		t.Add(s.Stage, f.Pictures, f.Lanes, fmt.Sprintf("%.3f", f.MsPicture), fmt.Sprintf("%.1f", f.LaneRate), fmt.Sprintf("%.1f", f.Rate),
+		t.Add(s.Stage, f.Pictures, f.Lanes, fmt.Sprintf("%.3f", f.MsPicture), rate(f.LaneRate), rate(f.Rate),
 			fmt.Sprintf("%.0f %%", 100*f.Busy), bytes, speed)
 	}
 	return t
+}
+
+func rate(v float64) string {
+	if v >= 1000 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.1f", v)
 }
 
 // queues says what waits in each of the queues, and for what.

@@ -52,12 +52,14 @@ func TestBottleneck(t *testing.T) {
 		{0.99, map[string]float64{"decode": 0.6, "upload": 0.05, "compute": 0.98}, set, "compute", "--precision amp", ""},
 		{0.99, map[string]float64{"compute": 0.98}, Settings{AMP: true, Batch: 64}, "compute", "now 64", "amp"},
 		{0.99, map[string]float64{"readback": 0.6, "compute": 0.3}, set, "readback", "reading results back", ""},
+		// One batch at a time fills the device, though not the lanes.
+		{0.5, map[string]float64{"decode": 0.8, "compute": 0.95}, set, "compute", "busy 95 %", ""},
 		// The device's lanes had a batch all the time, though no phase fills it: they take turns.
 		{0.99, map[string]float64{"decode": 0.8, "upload": 0.3, "compute": 0.5, "readback": 0.2}, set, "compute", "computing on the device", ""},
 		{0.3, map[string]float64{"decode": 0.4, "compute": 0.3, "loop": 0.95}, set, "loop", "taking the results", ""},
 		{0.3, map[string]float64{"loop": 0.95}, Settings{Loop: "writing the results"}, "loop", "writing the results", "taking"},
 		{0.3, map[string]float64{"decode": 0.55, "compute": 0.3}, set, "none", "the busiest stage was decode", ""},
-		{0, nil, set, "none", "more pictures tell more", ""},
+		{0, nil, set, "none", "no bottleneck: no stage did anything; more pictures tell more", ""},
 	} {
 		b := Find(made(test.device, test.busy), test.set)
 		text := b.String()
