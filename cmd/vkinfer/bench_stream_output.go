@@ -103,9 +103,9 @@ func (o *streamWriter) benchstat() error {
 			sb.WriteString(c)
 		}
 		for _, t := range r.times {
-			each := t / float64(r.Pictures)
+			each := t / float64(r.classified())
 			fmt.Fprintf(&sb, "BenchmarkStream/model=%s/size=%dx%d/precision=%s/batch=%d/workers=%d \t%8d\t%15.0f ns/op\t%12.4g images/s\n",
-				r.Model, r.Height, r.Width, r.Precision, r.Batch, r.Workers, r.Pictures, 1e6*each, 1e3/each)
+				r.Model, r.Height, r.Width, r.Precision, r.Batch, r.Workers, r.classified(), 1e6*each, 1e3/each)
 		}
 	}
 	_, err := io.WriteString(o.w, sb.String())
@@ -136,7 +136,7 @@ func (o *streamWriter) markdown() error {
 			sb.WriteString("- " + line + "\n")
 		}
 		if r.Failed > 0 {
-			fmt.Fprintf(&sb, "- %d of %d pictures failed\n", r.Failed, r.Pictures)
+			fmt.Fprintf(&sb, "- %d of %d pictures failed, and are in no rate above the stages'\n", r.Failed, r.Pictures)
 		}
 		if r.PeakRSS > 0 {
 			fmt.Fprintf(&sb, "- memory: peak of the process %s\n", table.Bytes(r.PeakRSS))
