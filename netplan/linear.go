@@ -5,6 +5,10 @@ import "github.com/vkinfer/vkinfer/netplan/graph"
 // linear: shaders/linear.comp.
 func (l *lowering) linear(n *graph.Node, op *graph.Linear) error {
 	const lanes = 32
+	images := 1 // of a workgroup
+	if l.plan.Kernels == KernelsShared {
+		images = 8
+	}
 	out := l.tensor(n, Vector)
 	l.tensorOf[n.ID] = out
 	k, c := pad8(op.Weight.Shape[1]), pad8(n.Shape.C)
@@ -17,9 +21,9 @@ func (l *lowering) linear(n *graph.Node, op *graph.Linear) error {
 	}
 	return l.dispatch(n, Dispatch{
 		Kernel: "linear_f32",
-		Spec:   []uint32{lanes, 1, 1},
+		Spec:   []uint32{lanes, 1, 1, uint32(images)},
 		Push:   []uint32{0, uint32(k / 4), uint32(c / 4)},
 		Bind:   []Binding{l.input(n, 0), l.packMatrix(op.Weight), l.packVector(bias), {Tensor: out}},
-		Groups: [3]Groups{fixed(c / 8), perImage, one},
+		Groups: [3]Groups{fixed(c / 8), {PerImage: 1, Tile: images}, one},
 	})
 }

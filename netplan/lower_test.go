@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,7 +63,7 @@ func TestGoldenPlans(t *testing.T) {
 		if err := lower(t, s, c.h, c.w, c.opts).WriteText(&got); err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join("testdata", strings.TrimRight(fmt.Sprintf("%s_%dx%d_%s_%s", c.model, c.h, c.w, c.opts.Precision, c.opts.Kernels), "_")+".plan")
+		file := filepath.Join("testdata", strings.Join(slices.DeleteFunc([]string{c.model, fmt.Sprintf("%dx%d", c.h, c.w), c.opts.Precision, c.opts.Kernels}, func(s string) bool { return s == "" }), "_")+".plan")
 		if *update {
 			if err := os.WriteFile(file, got.Bytes(), 0o666); err != nil {
 				t.Fatal(err)

@@ -9,6 +9,7 @@
 #   --profile-batches LIST  (PROFILE_BATCHES) 1,256
 #   --compile-batches LIST  of peers that compile for each batch (COMPILE_BATCHES) 1,64,256,1024
 #   --precisions LIST   (PRECISIONS) float32,amp
+#   --kernels LIST      of bench (KERNELS) auto,lane: the device's and those for CPUs, to compare
 #   --verify-flags STRING  (VERIFY_FLAGS) further ones, such as "--only network,replays"; verify covers all precisions
 #   --groups LIST       of peers: cpu, vulkan, cuda, cuda-max (GROUPS_OF_PEERS) cuda
 #   --python FILE       the Python that has the peers (PYTHON) python3
@@ -26,7 +27,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 vkinfer=${VKINFER-$root/bin/vkinfer} device=${DEVICE-vulkan} parts=${PARTS-devices,verify,bench,profile,peers,summary}
 models=${MODELS-efficientnet_b1_pruned,efficientnet_b2_pruned,efficientnet_b3_pruned}
 batches=${BATCHES-1,2,4,8,16,32,64,128,256,512,1024} profile_batches=${PROFILE_BATCHES-1,256}
-compile_batches=${COMPILE_BATCHES-1,64,256,1024} precisions=${PRECISIONS-float32,amp} groups=${GROUPS_OF_PEERS-cuda}
+compile_batches=${COMPILE_BATCHES-1,64,256,1024} precisions=${PRECISIONS-float32,amp} kernels=${KERNELS-auto,lane} groups=${GROUPS_OF_PEERS-cuda}
 python=${PYTHON-python3} budget=${BUDGET-3000} step_limit=${STEP-600} verify_flags=${VERIFY_FLAGS-} out=${OUT_DIR-} tar=${TAR-}
 
 usage() {
@@ -56,6 +57,7 @@ while [ $# -gt 0 ]; do
     --compile-batches) compile_batches=$2 ;;
     --precisions) precisions=$2 ;;
     --verify-flags) verify_flags=$2 ;;
+    --kernels) kernels=$2 ;;
     --groups) groups=$2 ;;
     --python) python=$2 ;;
     --budget) budget=$2 ;;
@@ -164,7 +166,7 @@ run_verify() {
 run_bench() {
   local batch
   for batch in ${batches//,/ }; do
-    step "bench-$1-$2-$batch" "bench-$1-$2-$batch.jsonl" "$vkinfer" bench "$1" --device "$device" --precision "$2" -b "$batch" -o jsonl || {
+    step "bench-$1-$2-$batch" "bench-$1-$2-$batch.jsonl" "$vkinfer" bench "$1" --device "$device" --precision "$2" --kernels "$kernels" -b "$batch" -o jsonl || {
       case $? in 2 | 4) break ;; esac
     }
   done

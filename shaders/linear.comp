@@ -1,8 +1,11 @@
 #version 450
-// A linear layer: y = x·w + bias for every image. One workgroup computes eight outputs of one image;
-// its lanes share the sum over K and their parts are added in a fixed order. Groups: (N/8, batch, 1).
+// A linear layer: y = x·w + bias for every image. One workgroup computes eight outputs of IMAGES images, for which it
+// reads the weights once; its lanes share the sum over K and their parts are added in a fixed order.
+// Groups: (N/8, ceil(batch/IMAGES), 1).
+#extension GL_EXT_control_flow_attributes : require
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
-layout(constant_id = 0) const uint LANES = 32;
+layout(constant_id = 0) const uint LANES = 32;  // at least 2·IMAGES
+layout(constant_id = 3) const uint IMAGES = 1;
 
 layout(push_constant) uniform Push {
   uint batch;
@@ -15,27 +18,37 @@ layout(std430, binding = 1) readonly buffer W { vec4 w[]; };          // [4·k4]
 layout(std430, binding = 2) readonly buffer B { vec4 bias[]; };       // [n4]
 layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };         // [batch][n4]
 
-shared vec4 parts[LANES][2];
+shared vec4 parts[LANES][2u * IMAGES];
 
 void main() {
   uint lane = gl_LocalInvocationID.x;
   uint col4 = gl_WorkGroupID.x * 2u;
-  uint image = gl_WorkGroupID.y;
-  vec4 acc0 = vec4(0.0), acc1 = vec4(0.0);
+  uint image0 = gl_WorkGroupID.y * IMAGES;
+  // Images beyond the last do the last one's work, and keep nothing of it.
+  uint xAt[IMAGES];
+  vec4 acc[2u * IMAGES];
+  [[unroll]] for (uint i = 0u; i < IMAGES; i++) {
+    xAt[i] = min(image0 + i, p.batch - 1u) * p.k4;
+    acc[2u * i] = vec4(0.0);
+    acc[2u * i + 1u] = vec4(0.0);
+  }
   for (uint k = lane; k < p.k4; k += LANES) {
-    vec4 a = x[image * p.k4 + k];
+    vec4 a[IMAGES];
+    [[unroll]] for (uint i = 0u; i < IMAGES; i++) a[i] = x[xAt[i] + k];
     for (uint j = 0u; j < 4u; j++) {
       uint wAt = (k * 4u + j) * p.n4 + col4;
-      acc0 += a[j] * w[wAt];
-      acc1 += a[j] * w[wAt + 1u];
+      vec4 w0 = w[wAt], w1 = w[wAt + 1u];
+      [[unroll]] for (uint i = 0u; i < IMAGES; i++) {
+        acc[2u * i] += a[i][j] * w0;
+        acc[2u * i + 1u] += a[i][j] * w1;
+      }
     }
   }
-  parts[lane][0] = acc0;
-  parts[lane][1] = acc1;
+  [[unroll]] for (uint i = 0u; i < 2u * IMAGES; i++) parts[lane][i] = acc[i];
   barrier();
-  if (lane < 2u) {
-    vec4 sum = bias[col4 + lane];
+  if (lane < 2u * IMAGES && image0 + lane / 2u < p.batch) {
+    vec4 sum = bias[col4 + lane % 2u];
     for (uint i = 0u; i < LANES; i++) sum += parts[i][lane];
-    y[image * p.n4 + col4 + lane] = sum;
+    y[(image0 + lane / 2u) * p.n4 + col4 + lane % 2u] = sum;
   }
 }

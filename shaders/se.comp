@@ -7,6 +7,8 @@
 
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 layout(constant_id = 0) const uint LANES = 128;
+layout(constant_id = 3) const uint CHANNEL_LANES = 128;  // lanes side by side that add up tiles; below LANES only where
+                                                         // there are at least as many as channels4, and they are at most 256
 
 layout(push_constant) uniform Push {
   uint batch;
@@ -26,23 +28,37 @@ layout(std430, binding = 5) writeonly buffer Y { vec4 y[]; };         // [batch]
 const uint MAX_CHANNELS4 = 832u;  // 3328 channels
 const uint MAX_REDUCED = 128u;
 const uint SPLIT = 16u;           // lanes that share one dot product
+const uint PARTS = LANES / CHANNEL_LANES;  // of the tiles, each added up by other lanes
 
-shared vec4 mean[MAX_CHANNELS4];
+shared vec4 mean[MAX_CHANNELS4];  // and, before it is there, the parts' sums from CHANNEL_LANES on
 shared float reducedValues[MAX_REDUCED];
 shared float parts[LANES];
+
+// sumTiles adds up every PARTS-th tile, in eight sums, so that none is long: rounding errors grow with length.
+vec4 sumTiles(uint image, uint part, uint c) {
+  vec4 total = vec4(0.0);
+  for (uint i = part; i < 8u * PARTS; i += PARTS) {
+    vec4 sum = vec4(0.0);
+    for (uint t = i; t < p.tiles; t += 8u * PARTS) sum += tileSums[(image * p.tiles + t) * p.channels4 + c];
+    total += sum;
+  }
+  return total;
+}
 
 void main() {
   uint lane = gl_LocalInvocationID.x;
   uint image = gl_WorkGroupID.x;
-  for (uint c = lane; c < p.channels4; c += LANES) {
-    // In eight parts, so that no sum is long: rounding errors grow with length.
-    vec4 sum = vec4(0.0);
-    for (uint i = 0u; i < 8u; i++) {
-      vec4 part = vec4(0.0);
-      for (uint t = i; t < p.tiles; t += 8u) part += tileSums[(image * p.tiles + t) * p.channels4 + c];
-      sum += part;
-    }
-    mean[c] = sum / float(p.pixels);
+  if (PARTS == 1u) {
+    for (uint c = lane; c < p.channels4; c += LANES) mean[c] = sumTiles(image, 0u, c) / float(p.pixels);
+  } else {
+    uint part = lane / CHANNEL_LANES, c = lane % CHANNEL_LANES;
+    vec4 sum = c < p.channels4 ? sumTiles(image, part, c) : vec4(0.0);
+    mean[CHANNEL_LANES + lane] = sum;
+    barrier();
+    sum = vec4(0.0);
+    for (uint i = 0u; i < PARTS; i++) sum += mean[CHANNEL_LANES + i * CHANNEL_LANES + c];
+    barrier();
+    if (part == 0u) mean[c] = sum / float(p.pixels);
   }
   barrier();
   for (uint r0 = 0u; r0 < p.reduced; r0 += LANES / SPLIT) {

@@ -414,6 +414,7 @@ var reflections = map[string]Reflection{
 			{ID: 0, Name: "LANES", Default: 32},
 			{ID: 1, Name: "", Default: 1},
 			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "IMAGES", Default: 1},
 		},
 	},
 	"roof_copy": {
@@ -469,6 +470,7 @@ var reflections = map[string]Reflection{
 			{ID: 0, Name: "LANES", Default: 128},
 			{ID: 1, Name: "", Default: 1},
 			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "CHANNEL_LANES", Default: 128},
 		},
 	},
 }

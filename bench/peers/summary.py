@@ -41,7 +41,7 @@ def best_peers(peers):
 
 
 def rows_of(benches, peers):
-    """One row per model, batch and kind: vkinfer's fastest precision, the best peer, and how much faster vkinfer is."""
+    """One row per model, batch and kind: vkinfer's fastest precision and kernels, the best peer, and how much faster vkinfer is."""
     own, best = {}, best_peers(peers)
     for b in benches:
         key = (b["model"], b["batch_size"], contestants.kind_of(b["timed"]))
@@ -51,7 +51,7 @@ def rows_of(benches, peers):
     for key in sorted(own.keys() | best.keys(), key=str):
         row = dict(zip(("model", "batch", "kind"), key))
         if key in own:
-            row |= {"images_per_second": own[key]["images_per_second"], "precision": own[key]["precision"]}
+            row |= {"images_per_second": own[key]["images_per_second"], "precision": own[key]["precision"], "kernels": own[key].get("kernels", "")}
         if key in best:
             p = best[key]
             row |= {"peer": p["engine"], "peer_precision": p["precision"], "peer_images_per_second": p["images_per_second"]}
@@ -78,9 +78,9 @@ def markdown(out):
     if rows:
         lines = []
         for r in rows:
-            lines.append([r["model"], r["kind"], r["batch"], report.figure(r["images_per_second"]) if "images_per_second" in r else "–", r.get("precision", "–"),
+            lines.append([r["model"], r["kind"], r["batch"], report.figure(r["images_per_second"]) if "images_per_second" in r else "–", ", ".join(filter(None, (r.get("precision", "–"), r.get("kernels")))),
                           report.figure(r["peer_images_per_second"]) if "peer" in r else "–", f"{r['peer']}, {r['peer_precision']}" if "peer" in r else "–", report.ratio(r)])
-        titles = ["model", "measured", "batch", "vkinfer, images/s", "precision", "best peer, images/s", "which", "vkinfer is faster by"]
+        titles = ["model", "measured", "batch", "vkinfer, images/s", "precision, kernels", "best peer, images/s", "which", "vkinfer is faster by"]
         text += "\n" + report.table(titles, lines, titles[2:4] + titles[5:6])
         text += "\nThe last column is of times in the same rounds, and above 1 vkinfer is faster.\n"
     if out["verify"]:

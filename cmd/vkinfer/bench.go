@@ -24,6 +24,7 @@ type bencher struct {
 	batches     batchList
 	devices     []string
 	precisions  []string
+	kernels     []string
 	images      []string // the pictures of a stream
 	workers     int
 	metrics     metricsFlag
@@ -106,7 +107,7 @@ benchmark prints at its end; csv and json have the same columns among others; be
 	b.net.addCheckpoint(cmd, "made-up ones")
 	b.addQuirks(cmd)
 	choicesFlag(cmd, &b.precisions, "precision", "arithmetics of the network, separated by commas", precisions...)
-	b.net.addKernels(cmd)
+	choicesFlag(cmd, &b.kernels, "kernels", kernelsUsage+"; several, separated by commas, are compared", kernelsChoices...)
 	b.net.addImgSize(cmd)
 	b.net.addSeed(cmd, "which noise, and which made-up weights")
 	f.StringVar(&b.net.device, "device", "vulkan", "`DEVICES` to measure, separated by commas, or all: vulkan (the best one), vulkan:N, part of a name, cpu; with --images they share the pictures")
@@ -187,12 +188,14 @@ func (b *bencher) all(ctx context.Context, specs []*models.Spec, out *benchWrite
 		}
 		for _, device := range b.devices {
 			for _, precision := range b.precisions {
-				rows, err := b.device(ctx, spec, device, precision, path)
-				if e := out.add(rows); err == nil {
-					err = e
-				}
-				if err != nil {
-					return err
+				for _, b.net.kernels = range b.kernels {
+					rows, err := b.device(ctx, spec, device, precision, path)
+					if e := out.add(rows); err == nil {
+						err = e
+					}
+					if err != nil {
+						return err
+					}
 				}
 			}
 		}
@@ -246,6 +249,15 @@ func (h *benchHead) of(nets ...*vkinfer.Classifier) {
 // made says what measured, and when.
 func (h *benchHead) made() string {
 	return fmt.Sprintf("%s, %s, %s", strings.TrimSpace("vkinfer "+h.Version+" "+h.Commit), h.Go, h.Date)
+}
+
+// network is the part of a Go benchmark's name that says what runs.
+func (h *benchHead) network() string {
+	name := fmt.Sprintf("model=%s/size=%dx%d/precision=%s", h.Model, h.Height, h.Width, h.Precision)
+	if h.Kernels != "" {
+		name += "/kernels=" + h.Kernels
+	}
+	return name
 }
 
 // configuration is that of a Go benchmark.

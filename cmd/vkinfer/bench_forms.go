@@ -98,8 +98,8 @@ func (o *benchWriter) benchstat() error {
 			batch      int
 		}{{"Resident", r.resident, r.ResidentPasses, r.BatchSize}, {"Transfer", r.transfer, 1, r.Batch}, {"EndToEnd", r.end, 1, r.Batch}} {
 			for _, t := range kind.times {
-				fmt.Fprintf(&sb, "Benchmark%s/model=%s/size=%dx%d/precision=%s/batch=%d \t%8d\t%15.0f ns/op\t%12.4g images/s\n",
-					kind.name, r.Model, r.Height, r.Width, r.Precision, r.Batch, kind.iterations, 1e6*t, 1e3*float64(kind.batch)/t)
+				fmt.Fprintf(&sb, "Benchmark%s/%s/batch=%d \t%8d\t%15.0f ns/op\t%12.4g images/s\n",
+					kind.name, r.network(), r.Batch, kind.iterations, 1e6*t, 1e3*float64(kind.batch)/t)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -128,11 +129,11 @@ func (o *benchWriter) markdown() error {
 	if len(o.rows) == 0 {
 		return nil
 	}
-	t := table.Table{Titles: []string{"model", "device", "precision", "batch", "timed", "ms/image (median)", "p10", "p90", "images/s", "GFLOP/s", "runs"},
-		Right: []bool{3: true, 5: true, 6: true, 7: true, 8: true, 9: true, 10: true}}
+	t := table.Table{Titles: []string{"model", "device", "precision", "kernels", "batch", "timed", "ms/image (median)", "p10", "p90", "images/s", "GFLOP/s", "runs"},
+		Right: []bool{4: true, 6: true, 7: true, 8: true, 9: true, 10: true, 11: true}}
 	for _, r := range o.rows {
 		add := func(timed string, ms, p10, p90, rate, gflops float64, runs int) {
-			t.Add(fmt.Sprintf("%s %dx%d", r.Model, r.Height, r.Width), r.Device, r.Precision, r.Batch, timed, figure(ms), figure(p10), figure(p90),
+			t.Add(fmt.Sprintf("%s %dx%d", r.Model, r.Height, r.Width), r.Device, r.Precision, r.Kernels, r.Batch, timed, figure(ms), figure(p10), figure(p90),
 				figure(rate), figure(gflops), runs)
 		}
 		add("resident", r.ResidentMs, r.ResidentP10, r.ResidentP90, r.ResidentRate, r.ResidentGFLOPS, r.ResidentRuns)
@@ -144,16 +145,16 @@ func (o *benchWriter) markdown() error {
 	}
 	var sb strings.Builder
 	for i, r := range o.rows {
-		if i > 0 && r.Model == o.rows[i-1].Model && r.Device == o.rows[i-1].Device && r.Precision == o.rows[i-1].Precision && r.Date == o.rows[i-1].Date {
+		if i > 0 && r.Model == o.rows[i-1].Model && r.Device == o.rows[i-1].Device && r.Precision == o.rows[i-1].Precision && r.Kernels == o.rows[i-1].Kernels && r.Date == o.rows[i-1].Date {
 			continue
 		}
 		last := r // the peak grows from row to row
 		for _, s := range o.rows[i:] {
-			if s.Model == r.Model && s.Device == r.Device && s.Precision == r.Precision && s.Date == r.Date {
+			if s.Model == r.Model && s.Device == r.Device && s.Precision == r.Precision && s.Kernels == r.Kernels && s.Date == r.Date {
 				last = s
 			}
 		}
-		fmt.Fprintf(&sb, "\n%s on %s (%s), %s\n\n", r.Model, r.Device, r.Driver, r.Precision)
+		fmt.Fprintf(&sb, "\n%s on %s (%s), %s, %s kernels\n\n", r.Model, r.Device, r.Driver, r.Precision, cmp.Or(r.Kernels, "no"))
 		fmt.Fprintf(&sb, "- open: %s ms, first logits after %s ms; again in the same process: %s ms, %s ms\n", figure(r.OpenMs), figure(r.FirstLogitsMs), figure(r.WarmOpenMs), figure(r.WarmFirstLogitsMs))
 		fmt.Fprintf(&sb, "- memory: weights %s, arena %s for %d images", table.Bytes(r.WeightsBytes), table.Bytes(r.ArenaBytes), r.MaxBatch)
 		if last.PeakRSS > 0 {

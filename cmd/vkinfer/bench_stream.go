@@ -75,24 +75,23 @@ func (b *bencher) streams(ctx context.Context, specs []*models.Spec, out *stream
 		return err
 	}
 	defer closeMetrics(&err, m)
-	failed, done := int64(0), int64(0)
 	for _, spec := range specs {
-		for _, precision := range b.precisions {
-			for _, batch := range b.batches {
-				b.net.precision, b.net.batch = precision, batch
-				row, err := b.stream(ctx, spec, m)
-				if err != nil {
-					return err
+		for _, b.net.precision = range b.precisions {
+			for _, b.net.kernels = range b.kernels {
+				for _, b.net.batch = range b.batches {
+					row, err := b.stream(ctx, spec, m)
+					if err != nil {
+						return err
+					}
+					if err := out.add(row); err != nil {
+						return err
+					}
 				}
-				if err := out.add(row); err != nil {
-					return err
-				}
-				failed, done = max(failed, row.Failed), max(done, row.Pictures)
 			}
 		}
 	}
-	if failed > 0 {
-		return partf("%d of %d pictures failed", failed, done)
+	if last := out.rows[len(out.rows)-1]; last.Failed > 0 {
+		return partf("%d of %d pictures failed", last.Failed, last.Pictures)
 	}
 	return nil
 }
@@ -130,7 +129,7 @@ func (b *bencher) stream(ctx context.Context, spec *models.Spec, m *metrics.File
 			return row, err
 		}
 	}
-	nets, err := b.openAll(ctx, spec, sd, b.devices, &b.net, vkinfer.Options{Workers: b.workers})
+	nets, err := b.openAll(ctx, spec, sd, b.devices, &b.net, vkinfer.Options{Workers: b.workers, Kernels: b.net.kernelsOption()})
 	if err != nil {
 		return row, err
 	}

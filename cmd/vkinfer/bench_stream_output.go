@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -104,8 +105,8 @@ func (o *streamWriter) benchstat() error {
 		}
 		for _, t := range r.times {
 			each := t / float64(r.classified())
-			fmt.Fprintf(&sb, "BenchmarkStream/model=%s/size=%dx%d/precision=%s/batch=%d/workers=%d \t%8d\t%15.0f ns/op\t%12.4g images/s\n",
-				r.Model, r.Height, r.Width, r.Precision, r.Batch, r.Workers, r.classified(), 1e6*each, 1e3/each)
+			fmt.Fprintf(&sb, "BenchmarkStream/%s/batch=%d/workers=%d \t%8d\t%15.0f ns/op\t%12.4g images/s\n",
+				r.network(), r.Batch, r.Workers, r.classified(), 1e6*each, 1e3/each)
 		}
 	}
 	_, err := io.WriteString(o.w, sb.String())
@@ -116,10 +117,10 @@ func (o *streamWriter) markdown() error {
 	if len(o.rows) == 0 {
 		return nil
 	}
-	t := table.Table{Titles: []string{"model", "device", "precision", "batch", "workers", "pictures", "ms/image (median)", "p10", "p90", "images/s", "runs"},
-		Right: []bool{3: true, 4: true, 5: true, 6: true, 7: true, 8: true, 9: true, 10: true}}
+	t := table.Table{Titles: []string{"model", "device", "precision", "kernels", "batch", "workers", "pictures", "ms/image (median)", "p10", "p90", "images/s", "runs"},
+		Right: []bool{4: true, 5: true, 6: true, 7: true, 8: true, 9: true, 10: true, 11: true}}
 	for _, r := range o.rows {
-		t.Add(fmt.Sprintf("%s %dx%d", r.Model, r.Height, r.Width), r.Device, r.Precision, r.Batch, r.Workers, r.Pictures, figure(r.MsPerImage), figure(r.P10), figure(r.P90),
+		t.Add(fmt.Sprintf("%s %dx%d", r.Model, r.Height, r.Width), r.Device, r.Precision, r.Kernels, r.Batch, r.Workers, r.Pictures, figure(r.MsPerImage), figure(r.P10), figure(r.P90),
 			figure(r.ImagesPerSecond), r.Runs)
 	}
 	if err := t.Markdown(o.w); err != nil {
@@ -127,7 +128,7 @@ func (o *streamWriter) markdown() error {
 	}
 	for _, r := range o.rows {
 		var sb strings.Builder
-		fmt.Fprintf(&sb, "\n%s on %s (%s), %s, batches of %d, %d workers on %d cores, all runs together:\n\n", r.Model, r.Device, r.Driver, r.Precision, r.Batch, r.Workers, r.Cores)
+		fmt.Fprintf(&sb, "\n%s on %s (%s), %s, %s kernels, batches of %d, %d workers on %d cores, all runs together:\n\n", r.Model, r.Device, r.Driver, r.Precision, cmp.Or(r.Kernels, "no"), r.Batch, r.Workers, r.Cores)
 		stages.Table(r.report).Markdown(&sb)
 		sb.WriteByte('\n')
 		stages.QueueTable(r.report).Markdown(&sb)

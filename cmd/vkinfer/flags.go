@@ -211,8 +211,12 @@ func (f *netFlags) addPrecision(cmd *cobra.Command) {
 	choiceFlag(cmd, &f.precision, "precision", "", "arithmetic of the network", precisions...)
 }
 
+var kernelsChoices = []string{"auto", netplan.KernelsLane, netplan.KernelsShared}
+
+const kernelsUsage = "kernels of 1×1 convolutions: lane for CPUs, shared for GPUs, auto for the device's"
+
 func (f *netFlags) addKernels(cmd *cobra.Command) {
-	choiceFlag(cmd, &f.kernels, "kernels", "", "kernels of 1×1 convolutions: lane for CPUs, shared for GPUs, auto for the device's", "auto", netplan.KernelsLane, netplan.KernelsShared)
+	choiceFlag(cmd, &f.kernels, "kernels", "", kernelsUsage, kernelsChoices...)
 }
 
 // kernelsOption is the planner's form of --kernels.

@@ -248,7 +248,7 @@ func (r *verifyRun) candidate(ctx context.Context, spec *models.Spec, sd *weight
 		n    int
 		run  func(bar *console.Progress) error
 	}{
-		{"network", "step", 2, func(bar *console.Progress) (err error) {
+		{"network", "step", 3, func(bar *console.Progress) (err error) {
 			n.Rows, err = conformance.Network(ctx, s, func(what string) { bar.Add(1); r.log.Debug(spec.Name + ": " + what) })
 			return err
 		}},

@@ -17,6 +17,7 @@ import (
 // Gates are relative L2 errors against float64 arithmetic that a device may have.
 type Gates struct {
 	Node          float64 // every materialised tensor, of the whole network run in one go
+	Block         float64 // what a block gives that is fed the reference's values
 	Logits        float64 // |error| / |logits|
 	LogitsCentred float64 // |error| / |logits - their mean|
 }
@@ -25,14 +26,14 @@ type Gates struct {
 // many pictures and weights.
 func GatesFor(precision string) Gates {
 	if precision == netplan.PrecisionAMP {
-		return Gates{Node: 5e-3, Logits: 2e-3, LogitsCentred: 1.5e-2}
+		return Gates{Node: 5e-3, Block: 2e-3, Logits: 2e-3, LogitsCentred: 1.5e-2}
 	}
-	return Gates{Node: 1e-5, Logits: 2e-6, LogitsCentred: 1e-5}
+	return Gates{Node: 1e-5, Block: 1e-5, Logits: 2e-6, LogitsCentred: 1e-5}
 }
 
 // Row is the verdict on one value of the network.
 type Row struct {
-	Node   string      `json:"node"`   // node of the unfused graph whose value was compared
+	Node   string      `json:"node"`   // node of the unfused graph whose value was compared, or "blocks.1.0 alone"
 	Kernel string      `json:"kernel"` // kernel that wrote it on the device
 	Shape  graph.Shape `json:"-"`      // of one image
 	Dims   [4]int      `json:"shape"`  // N, C, H, W
@@ -52,7 +53,7 @@ type Row struct {
 func (r Row) OK() bool { return r.Verdict == "ok" }
 
 // Network runs the network, folded and fused, and compares every value that the device materialises with
-// float64 arithmetic on the CPU. progress, if not nil, is told of each stage.
+// float64 arithmetic on the CPU; then every block by itself, fed the reference's values. progress, if not nil, is told of each stage.
 func Network(ctx context.Context, s Subject, progress func(string)) ([]Row, error) {
 	if progress == nil {
 		progress = func(string) {}
@@ -74,10 +75,12 @@ func Network(ctx context.Context, s Subject, progress func(string)) ([]Row, erro
 	rows := []Row{}
 	for _, tr := range got {
 		if w, ok := want[tr.Yields]; ok { // partial sums have no counterpart
-			rows = append(rows, compare(plan, tr, w, s.N))
+			rows = append(rows, compare(plan, tr, w, s.N, GatesFor(plan.Precision).Node, plan.Tensors[plan.OutputTensor].Yields == tr.Yields))
 		}
 	}
-	return rows, nil
+	progress("running every block by itself")
+	blocks, err := s.blocks(ctx, fused, want)
+	return append(rows, blocks...), err
 }
 
 // trace runs the plan that keeps every tensor.
@@ -172,11 +175,11 @@ func logitsHash(v []float32) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// compare judges one tensor against the reference.
-func compare(plan *netplan.Plan, got gpu.TraceValue, want []float64, n int) Row {
+// compare judges one tensor against the reference, by gate or as logits.
+func compare(plan *netplan.Plan, got gpu.TraceValue, want []float64, n int, gate float64, logits bool) Row {
 	s := got.Shape
 	gates := GatesFor(plan.Precision)
-	row := Row{Node: got.Yields, Kernel: got.Kernel, Shape: s, Dims: [4]int{n, s.C, s.H, s.W}, Gate: Figure(gates.Node), NotZero: got.NotZero, Verdict: "ok"}
+	row := Row{Node: got.Yields, Kernel: got.Kernel, Shape: s, Dims: [4]int{n, s.C, s.H, s.W}, Gate: Figure(gate), NotZero: got.NotZero, Verdict: "ok"}
 	if len(got.Data) != len(want) {
 		row.Verdict = fmt.Sprintf("%d values, want %d", len(got.Data), len(want))
 		return row
@@ -195,8 +198,7 @@ func compare(plan *netplan.Plan, got gpu.TraceValue, want []float64, n int) Row 
 		plain, centred := errors(got.Data[i:i+per], want[i:i+per])
 		row.RelL2, row.Centred = Figure(worse(float64(row.RelL2), plain)), Figure(worse(float64(row.Centred), centred))
 	}
-	output := plan.Tensors[plan.OutputTensor].Yields == got.Yields
-	if output {
+	if logits {
 		row.Gate = Figure(gates.Logits)
 		if plan.Precision == netplan.PrecisionAMP && row.Centred < 2*row.RelL2 {
 			row.Gate = Figure(gates.LogitsCentred) // the logits share no offset, so that both errors are the same
@@ -207,7 +209,7 @@ func compare(plan *netplan.Plan, got gpu.TraceValue, want []float64, n int) Row 
 	switch {
 	case !(row.RelL2 <= row.Gate):
 		row.Verdict = fmt.Sprintf("relative L2 %.2e, want at most %.1e", float64(row.RelL2), float64(row.Gate))
-	case output && !(float64(row.Centred) <= gates.LogitsCentred):
+	case logits && !(float64(row.Centred) <= gates.LogitsCentred):
 		row.Verdict = fmt.Sprintf("centred error %.2e, want at most %.0e", float64(row.Centred), gates.LogitsCentred)
 	case row.NotZero > 0:
 		row.Verdict = fmt.Sprintf("%d padding lanes are not zero", row.NotZero)

@@ -37,17 +37,17 @@ func Candidates() []Candidate {
 }
 
 // CandidatesFor lists those that differ on a device: without storage of 16 bits the planner packs anyway, and either
-// kernels of 1×1 convolutions are the default.
+// kernels are the default.
 func CandidatesFor(c netplan.Caps) []Candidate {
 	return slices.DeleteFunc(Candidates(), func(cand Candidate) bool {
 		return cand.Options.Packed && !c.Storage16 || cand.Options.Kernels == netplan.KernelsFor(c)
 	})
 }
 
-// differsIn reports whether the candidate may lower a case in another way than the default: of those that name the
-// kernels of 1×1 convolutions, other layers are the same.
+// differsIn reports whether the candidate may lower a case in another way than the default: those that name
+// kernels leave the stem and depthwise convolutions as they are.
 func (cand Candidate) differsIn(c Case) bool {
-	return cand.Options.Kernels == "" || c.Kind == "conv1x1" || c.Kind == "head"
+	return cand.Options.Kernels == "" || c.Kind != "stem" && (c.Kind != "depthwise" || c.Reduced > 0)
 }
 
 // Batches are the batch sizes that every case runs with: one image, even and odd numbers, full and ragged

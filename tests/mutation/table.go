@@ -25,6 +25,7 @@ const (
 	project   = "conv1x1-c61-n35-30x30-gate-residual"
 	deep      = "conv1x1-c891-n192-8x8-gate-residual"
 	both      = "conv1x1-c61-n35-13x9-gate-silu-residual"
+	even      = "conv1x1-c40-n90-38x38-silu"
 	few       = "conv1x1-c2-n16-4x33-silu"
 	headSmall = "head-c320-n1280-8x8-silu"
 	head      = "head-c352-n1408-9x9-silu"
@@ -104,7 +105,7 @@ var kernels = []mutation{
 
 	{name: "1x1 shared: no barrier before the slab is read", file: fileShared, edits: swap("    barrier();\n    // Behind", "    // Behind"), cases: expand, by: "interface"},
 	{name: "1x1 shared: no barrier before the slab is overwritten", file: fileShared, edits: swap("    barrier();\n  }\n}", "  }\n}"), cases: expand, by: "interface"},
-	{name: "1x1 shared: channels beyond the last counted", file: fileShared, edits: swap("inside ? v : vec4(0.0);", "v;"), cases: expand + "," + deep, by: "exact real"},
+	{name: "1x1 shared: channels beyond the last counted", file: fileShared, edits: swap("inside ? v : vec4(0.0);", "v;"), cases: even, by: "exact real"},
 	{name: "1x1 shared: the last slab left out", file: fileShared, edits: swap("k0 < k4; k0 += SLAB4", "k0 + SLAB4 < k4; k0 += SLAB4"), cases: deep, by: "exact real"},
 	{name: "1x1 shared: the slab before multiplied", file: fileShared, edits: swap("fetch(xAt, gateAt, k0 + SLAB4, k4", "fetch(xAt, gateAt, k0, k4"), cases: deep, by: "exact real"},
 	{name: "1x1 shared: gate of another image", file: fileShared, edits: swap("gated ? row / pixels * k4 : 0u;", "gated ? row0 / pixels * k4 : 0u;"), cases: project, by: "exact real"},
@@ -112,9 +113,9 @@ var kernels = []mutation{
 	{name: "1x1 shared: pitch even, but not where it is stored", file: fileShared, edits: swap("/ SLAB4 * PITCH + lane % SLAB4] =", "/ SLAB4 * SLAB4 + lane % SLAB4] ="), cases: expand, by: "exact real"},
 	{name: "1x1 shared: the last columns of the weights' slab never stored", file: fileShared, edits: swap("if (i * LANES + lane < SLAB_W)", "if (i * LANES + lane + 1u < SLAB_W)"), cases: expand + "," + few, by: "exact real"},
 	{name: "1x1 shared: sums of four in float16", file: fileShared, edits: swap("          acc[r][c] += sum;", "          acc[r][c] += "+half("sum")+";"), cases: expand, by: "exact real"},
-	{name: "1x1 shared: accumulator in float16 with maps in 16 bits", file: fileShared, edits: swap("acc[r][c] += a[r][3] * w3;\n#else", "acc[r][c] = "+half("acc[r][c] + a[r][3] * w3")+";\n#else"), cases: expand + "," + deep, by: "exact real"},
+	{name: "1x1 shared: accumulator in float16 with maps in 16 bits", file: fileShared, edits: swap("acc[r][c] += a[r][3] * w3;\n#else", "acc[r][c] = "+half("acc[r][c] + a[r][3] * w3")+";\n#else"), cases: expand + "," + deep, by: "real"},
 	{name: "1x1 shared: columns and rows of tiles in the wrong order", file: fileConvS, edits: swap("gl_WorkGroupID.x % tilesAcross * TILE_COLS4", "gl_WorkGroupID.x / tilesAcross * TILE_COLS4"), cases: deep + "," + expand, by: "exact real"},
-	{name: "1x1 shared: the tile's tail written, beyond the batch", file: fileConvS, edits: swap("row < rows && col4 < p.n4", "col4 < p.n4"), cases: expand, by: "exact real"},
+	{name: "1x1 shared: the batch's last row not written", file: fileConvS, edits: swap("row < rows && col4 < p.n4", "row + 1u < rows && col4 < p.n4"), cases: expand, by: "exact real"},
 	{name: "1x1 shared: columns beyond the last over the next row", file: fileConvS, edits: swap("row < rows && col4 < p.n4", "row < rows"), cases: project, by: "exact real"},
 	{name: "1x1 shared: bias dropped", file: fileConvS, edits: swap("activate(acc[r][c] + b, ACT)", "activate(acc[r][c], ACT)"), cases: expand, by: "exact real"},
 	{name: "head shared: rows of the next image counted", file: filePoolS, edits: swap("rowLane() < p.pixels)", "rowLane() < p.pixels + 1u)"), cases: head, by: "exact real"},
@@ -157,14 +158,21 @@ var kernels = []mutation{
 
 	{name: "linear: no barrier before the parts are added", file: fileLinear, edits: swap("barrier();", ""), cases: linear, by: "interface exact real network golden", on: "swiftshader"},
 	{name: "linear: the inputs' tail left out", file: fileLinear, edits: swap("k < p.k4; k += LANES", "k - lane + LANES <= p.k4; k += LANES"), cases: linearOdd, by: "exact real"},
-	{name: "linear: bias of the first four for all", file: fileLinear, edits: swap("bias[col4 + lane]", "bias[col4]"), cases: linear, by: "exact real network golden"},
-	{name: "linear: every image reads the first", file: fileLinear, edits: swap("x[image * p.k4 + k]", "x[k]"), cases: linear, by: "exact real network golden"},
-	{name: "linear: sums in float16", file: fileLinear, edits: swap("acc0 += a[j] * w[wAt];", "acc0 = "+half("acc0 + a[j] * w[wAt]")+";"), cases: linear, by: "exact network golden"},
+	{name: "linear: bias of the first four for all", file: fileLinear, edits: swap("bias[col4 + lane % 2u]", "bias[col4]"), cases: linear, by: "exact real network golden"},
+	{name: "linear: every image reads the first", file: fileLinear, edits: swap("x[xAt[i] + k]", "x[k]"), cases: linear, by: "exact real network golden"},
+	{name: "linear: sums in float16", file: fileLinear, edits: swap("acc[2u * i] += a[i][j] * w0;", "acc[2u * i] = "+half("acc[2u * i] + a[i][j] * w0")+";"), cases: linear, by: "exact network golden"},
 
-	{name: "SE: no barrier after the means", file: fileSE, edits: swap("  barrier();\n  for", "  for"), cases: oddMap, by: "interface real network golden"},
+	{name: "linear: the last image not written", file: fileLinear, edits: swap("image0 + lane / 2u < p.batch", "image0 + lane / 2u + 1u < p.batch"), cases: linear, by: "exact real network golden"},
+	{name: "linear: the first image of a workgroup for all", file: fileLinear, edits: swap("min(image0 + i, p.batch - 1u)", "min(image0, p.batch - 1u)"), cases: linear, by: "exact real"},
+
+	{name: "SE: no barrier after the means", file: fileSE, edits: swap("  barrier();\n  for (uint r0", "  for (uint r0"), cases: oddMap, by: "interface real network golden"},
 	{name: "SE: no barrier after the parts", file: fileSE, edits: swap("    parts[lane] = dotPart;\n    barrier();", "    parts[lane] = dotPart;"), cases: depthwise, by: "interface exact real network golden"},
 	{name: "SE: no barrier after the reduced values", file: fileSE, edits: swap("    }\n    barrier();\n  }", "    }\n  }"), cases: oddMap, by: "interface"},
-	{name: "SE: mean over the map padded to eights", file: fileSE, edits: swap("sum / float(p.pixels)", "sum / float((p.pixels + 7u) / 8u * 8u)"), cases: oddMap, by: "real network golden"},
+	{name: "SE: mean over the map padded to eights", file: fileSE, edits: swap("c) / float(p.pixels)", "c) / float((p.pixels + 7u) / 8u * 8u)"), cases: oddMap, by: "real network golden"},
+	{name: "SE: no barrier after the parts of the tiles", file: fileSE, edits: swap("= sum;\n    barrier();", "= sum;"), cases: depthwise, by: "interface"},
+	{name: "SE: no barrier before the parts give way to the means", file: fileSE, edits: swap("    barrier();\n    if (part == 0u)", "    if (part == 0u)"), cases: depthwise, by: "interface"},
+	{name: "SE: the last part of the tiles left out", file: fileSE, edits: swap("i < PARTS; i++", "i + 1u < PARTS; i++"), cases: depthwise, by: "exact real"},
+	{name: "SE: every part the first tiles", file: fileSE, edits: swap("uint i = part; i < 8u * PARTS;", "uint i = 0u; i < 8u * PARTS;"), cases: depthwise, by: "exact real"},
 	{name: "SE: sums of the first tile for all", file: fileSE, edits: swap("(image * p.tiles + t)", "(image * p.tiles)"), cases: depthwise, by: "exact real network golden"},
 	{name: "SE: the last four channels left out of the products", file: fileSE, edits: swap("c < p.channels4; c += SPLIT", "c + 1u < p.channels4; c += SPLIT"), cases: depthwise, by: "real network golden"},
 	{name: "SE: the last reduced value left out", file: fileSE, edits: swap("r < p.reduced; r++", "r + 1u < p.reduced; r++"), cases: depthwise, by: "exact real network golden"},
@@ -172,5 +180,5 @@ var kernels = []mutation{
 	{name: "SE: ReLU for SiLU", file: fileSE, edits: swap("sum / (1.0 + exp(-sum));", "max(sum, 0.0);"), cases: depthwise, by: "real network golden"},
 	{name: "SE: hard sigmoid", file: fileSE, edits: swap("= sigmoid(sum);", "= clamp(sum / 6.0 + 0.5, 0.0, 1.0);"), cases: depthwise, by: "real network golden"},
 	{name: "SE: all gates to the first image's row", file: fileSE, edits: swap("y[image * p.channels4 + c]", "y[c]"), cases: depthwise, by: "exact real network golden"},
-	{name: "SE: a constant more", file: fileSE, edits: swap("const uint SPLIT = 16u;", "layout(constant_id = 3) const uint SPLIT = 16u;"), cases: depthwise, by: "interface"},
+	{name: "SE: a constant more", file: fileSE, edits: swap("const uint SPLIT = 16u;", "layout(constant_id = 4) const uint SPLIT = 16u;"), cases: depthwise, by: "interface"},
 }
