@@ -92,7 +92,7 @@ func TestStreamForms(t *testing.T) {
 	if text, ok := strings.CutPrefix(form("timm", one), "--result\n"); !ok || json.Unmarshal([]byte(text), &timm) != nil || timm["end_to_end_samples_per_sec"] != 2. || timm["end_to_end_step_time"] != 1000. || timm["end_to_end_batch_size"] != 2. {
 		t.Errorf("timm: %v", timm)
 	}
-	want := `(?m)^device: a \+ b\ndriver: d 1\nBenchmarkStream/model=m/size=8x9/precision=float32/batch=2/workers=3 \s+4\s+250000000 ns/op\s+4 images/s\n.* 750000000 ns/op .*\nBenchmarkStream.*amp`
+	want := `(?m)^device: a \+ b\ndriver: d 1\nBenchmarkStream/model=m/size=8x9/precision=float32/batch=2/workers=3 \s+4\s+250000000 ns/op\s+4 images/s\n.* 750000000 ns/op.*\nBenchmarkStream.*amp`
 	if got := form("benchstat", one, two); !regexp.MustCompile(want).MatchString(got) {
 		t.Errorf("benchstat:\n%s", got)
 	}
