@@ -127,6 +127,8 @@ func (e *gpuEngine) runPictures(ctx context.Context, pictures []uint8, n int) ([
 	return e.exec.RunPictures(ctx, pictures, n)
 }
 
+func (e *gpuEngine) phases() gpu.Phases { return e.exec.Phases() }
+
 func (e *gpuEngine) close() error {
 	err := e.exec.Close()
 	e.dev.Close()

@@ -143,7 +143,7 @@ func newStream(ctx context.Context, c *Classifier, opts StreamOptions) *stream {
 		window *= ahead
 	}
 	s := &stream{c: c, opts: opts, batch: c.Device().MaxBatch, window: make(chan struct{}, window), places: make(chan struct{}, n),
-		items: make(chan *streamed), prepared: make(chan *streamed, n), batches: make(chan []*streamed), results: make(chan *streamed, window),
+		items: make(chan *streamed, c.workers), prepared: make(chan *streamed, n), batches: make(chan []*streamed), results: make(chan *streamed, window),
 		nets: append([]*Classifier{c}, opts.Further...)}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	return s
@@ -153,12 +153,13 @@ func newStream(ctx context.Context, c *Classifier, opts StreamOptions) *stream {
 func (s *stream) stop() {
 	s.cancel(errLeft)
 	s.running.Wait()
+	s.opts.Stats.finish()
 }
 
 // start sets the stages going. Each ends when the one before it does, or with the context.
 func (s *stream) start(source iter.Seq[Item]) {
 	nets := slices.Clone(s.nets)
-	s.opts.Stats.begin(s.c.workers, nets)
+	s.opts.Stats.begin(s.c, s.opts)
 	go s.feed(source)
 	var workers sync.WaitGroup
 	for range s.c.workers {
@@ -185,7 +186,9 @@ func (s *stream) start(source iter.Seq[Item]) {
 func (s *stream) feed(source iter.Seq[Item]) {
 	defer close(s.items)
 	index := int64(0)
+	at := time.Now()
 	for item := range source {
+		s.opts.Stats.count(stageSource, at, 1, 0)
 		next := &streamed{item: item, result: StreamResult{Index: index, Name: item.Name}}
 		index++
 		for _, c := range []chan struct{}{s.window, s.places} {
@@ -200,6 +203,7 @@ func (s *stream) feed(source iter.Seq[Item]) {
 		case <-s.ctx.Done():
 			return
 		}
+		at = time.Now()
 	}
 }
 
@@ -211,6 +215,7 @@ func (s *stream) prepare() {
 			if !ok {
 				return
 			}
+			s.opts.Stats.look(queueWorkers, len(s.items))
 			if p.picture, p.result.Err = s.c.read(p.item, s.opts.Stats); p.result.Err != nil {
 				s.finish(p)
 			} else {
@@ -274,7 +279,14 @@ func (s *stream) assemble() {
 		}
 		select {
 		case s.batches <- pending:
-		case <-s.ctx.Done():
+			s.opts.Stats.look(queueDevice, 0)
+		default:
+			s.opts.Stats.look(queueDevice, 1)
+			select {
+			case s.batches <- pending:
+			case <-s.ctx.Done():
+			}
+			s.opts.Stats.taken(queueDevice)
 		}
 		pending = nil
 	}
@@ -290,6 +302,7 @@ func (s *stream) assemble() {
 				send()
 				return
 			}
+			s.opts.Stats.look(queueBatch, len(s.prepared))
 			if pending = append(pending, p); len(pending) == s.batch {
 				send()
 			}
@@ -306,12 +319,13 @@ func (s *stream) run(net *Classifier) {
 	size := s.c.input.NumElements()
 	var pictures []uint8
 	for batch := range s.batches {
+		start := time.Now()
 		pictures = pictures[:0]
 		for _, p := range batch {
 			pictures = append(pictures, p.picture[:size]...)
 			p.picture = nil
 		}
-		at := time.Now()
+		gathered := time.Now()
 		for err := s.through(net, pictures, batch); err != nil; err = s.through(net, pictures, batch) {
 			if s.ctx.Err() != nil {
 				return
@@ -321,7 +335,7 @@ func (s *stream) run(net *Classifier) {
 				return
 			}
 		}
-		s.opts.Stats.countDevice(1+slices.Index(s.opts.Further, net), at, len(batch))
+		s.opts.Stats.countDevice(1+slices.Index(s.opts.Further, net), start, gathered, len(batch))
 		for _, p := range batch {
 			s.finish(p)
 		}
@@ -367,6 +381,9 @@ func (s *stream) replace(net *Classifier, err error) *Classifier {
 // deliver hands the results to the caller's loop.
 func (s *stream) deliver(yield func(StreamResult, error) bool) {
 	hand := func(r StreamResult) bool {
+		if r.Err != nil {
+			s.opts.Stats.countFailed()
+		}
 		at := time.Now()
 		goOn := yield(r, nil)
 		s.opts.Stats.count(stageLoop, at, 1, 0)
@@ -381,6 +398,7 @@ func (s *stream) deliver(yield func(StreamResult, error) bool) {
 			return hand(p.result)
 		}
 		early[p.result.Index] = p
+		defer func() { s.opts.Stats.look(queueOrder, len(early)) }()
 		for early[next] != nil {
 			p := early[next]
 			delete(early, next)
@@ -401,6 +419,7 @@ func (s *stream) deliver(yield func(StreamResult, error) bool) {
 				}
 				return
 			}
+			s.opts.Stats.look(queueLoop, len(s.results))
 			if !give(p) {
 				return
 			}

@@ -272,10 +272,11 @@ func TestStreamFurther(t *testing.T) {
 					t.Fatalf("%+v: picture %d: %+v, alone %+v", test, i, g, w)
 				}
 			}
-			d := stats.Devices()
+			report := stats.Report()
+			d := report.Devices
 			sum := d[0].Pictures + d[1].Pictures + d[2].Pictures
-			if len(d) != 3 || sum != stats.Stages()[stageDevice].Pictures || d[0].Batches+d[1].Batches+d[2].Batches != stats.Batches() {
-				t.Errorf("%+v: devices %+v, stages %+v", test, d, stats.Stages())
+			if len(d) != 3 || sum != report.Stage("compute").Pictures || sum != report.Stage("resize").Pictures || d[0].Batches+d[1].Batches+d[2].Batches != report.Batches {
+				t.Errorf("%+v: %+v", test, report)
 			}
 			if test.failAt == 0 && min(d[0].Pictures, d[2].Pictures) < 3*d[1].Pictures || test.failAt == 1 && d[2].Pictures != 0 {
 				t.Errorf("%+v: the work was shared as %+v", test, d)
@@ -295,48 +296,6 @@ func TestStreamFurther(t *testing.T) {
 			}
 		}
 	}
-}
-
-// TestStreamStats is on a clock that moves only while everything waits: the device takes all the time there is.
-func TestStreamStats(t *testing.T) {
-	files := grays(t)
-	synctest.Test(t, func(t *testing.T) {
-		c, e := meanClassifier(t, 8, 2)
-		var stats StreamStats
-		if stats.Wall() != 0 {
-			t.Error("time passes before the stream begins")
-		}
-		const turn = 2 * time.Millisecond
-		e.fail = func(int64) error { time.Sleep(turn); return nil }
-		failed := 0
-		for r, err := range c.Stream(t.Context(), graySource(&files, 300, nil), StreamOptions{Stats: &stats}) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if r.Err != nil {
-				failed++
-			}
-		}
-		wall := stats.Wall()
-		got := ""
-		for _, s := range stats.Stages() {
-			got += fmt.Sprint(s.Stage, " ", s.Pictures, "/", s.Lanes, " ")
-			want := time.Duration(0)
-			if s.Stage == "device" {
-				want = turn * time.Duration(stats.Batches())
-			}
-			if s.Busy != want || s.Load(wall) != float64(want)/float64(wall)/float64(s.Lanes) {
-				t.Errorf("%s was busy %v, %.2f of the time, want %v", s.Stage, s.Busy, s.Load(wall), want)
-			}
-		}
-		// Of 300 pictures 3 have no reader, 3 cannot be read and 3 not be decoded.
-		if want := "read 297/2 decode 294/2 resize 291/2 device 291/2 loop 300/1 "; got != want || failed != 9 || stats.Batches() != e.calls.Load() {
-			t.Errorf("%s, %d failed, %d batches, want %s", got, failed, stats.Batches(), want)
-		}
-		if min := turn * time.Duration(stats.Batches()) / runners; wall < min {
-			t.Errorf("%d batches took %v, want at least %v", stats.Batches(), wall, min)
-		}
-	})
 }
 
 // settled waits until there are no more goroutines than before.

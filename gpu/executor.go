@@ -67,6 +67,7 @@ type Executor struct {
 	weights *buffer
 	ps      *pipelines
 	pace    pace
+	phases  phases
 
 	free    chan *slot   // slots at rest; who takes one out owns it, and the buffers' contents
 	waiting atomic.Int32 // goroutines that wait for one

@@ -128,9 +128,11 @@ func (s *slot) start(ctx context.Context, in feed, n int) (*recording, error) {
 	if err != nil {
 		return nil, err
 	}
+	begin := time.Now()
 	if err := s.putInput(in, n); err != nil {
 		return nil, err
 	}
+	count(&s.phases.upload, begin)
 	s.macs = int64(n) * s.plan.MACs
 	return r, s.submit(ctx, r.load, r.cmds...)
 }
@@ -140,6 +142,7 @@ func (s *slot) finish(ctx context.Context, r *recording, out []float32) error {
 	if err := s.wait(ctx); err != nil {
 		return err
 	}
+	defer count(&s.phases.readback, time.Now())
 	return s.getOutput(r.n, r.pictures, out)
 }
 
@@ -166,7 +169,10 @@ func (s *slot) submit(ctx context.Context, load vk.CommandBuffer, cmds ...vk.Com
 	d.queue.Lock()
 	submitted, err := s.submitAll(load, cmds)
 	d.queue.Unlock()
-	s.inFlight = err == nil
+	if s.inFlight = err == nil; s.inFlight {
+		s.phases.compute.enter(s.began)
+		s.counted = true
+	}
 	if submitted && err != nil { // no fence tells of it
 		_ = d.waitIdle()
 		if load != nil {
@@ -211,6 +217,7 @@ func (s *slot) wait(ctx context.Context) error {
 			return r
 		})
 		if err != nil {
+			s.uncount()
 			return err
 		}
 		if r == vk.Timeout {
@@ -220,10 +227,20 @@ func (s *slot) wait(ctx context.Context) error {
 			continue
 		}
 		s.inFlight = false
-		s.pace.note(s.macs, time.Since(s.began))
+		s.pace.note(s.macs, s.uncount().Sub(s.began))
 		s.macs = 0
 	}
 	return nil
+}
+
+// uncount ends the counting of the submit's time, once, and returns the time it is now.
+func (s *slot) uncount() time.Time {
+	now := time.Now()
+	if s.counted {
+		s.phases.compute.leave(now)
+		s.counted = false
+	}
+	return now
 }
 
 // transfer runs a few copies at once and waits for them.

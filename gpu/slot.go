@@ -25,6 +25,7 @@ type slot struct {
 	inFlight bool      // the fence was submitted and its end not seen
 	began    time.Time // of that submit
 	macs     int64     // of that submit
+	counted  bool      // phases.compute has it
 }
 
 // newCommands makes the command pools, the fence and the semaphore.

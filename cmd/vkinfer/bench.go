@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,13 +25,14 @@ type bencher struct {
 	devices     []string
 	precisions  []string
 	kernels     []string
-	images      string // folder or file of the pictures
+	images      []string // the pictures of a stream
+	workers     int
+	metrics     metricsFlag
 	repetitions int
 	warmup      int
 	minTime     time.Duration // how long the runs of one kind and batch size take together at least
 	format      string
-	pictures    [][]byte // what ClassifyBatch gets, again and again
-	names       []string // of the pictures
+	picture     []byte // what ClassifyBatch gets, again and again
 }
 
 // batchList is a flag that takes a comma-separated list of batch sizes.
@@ -54,6 +56,9 @@ func (b *batchList) Set(s string) error {
 	return nil
 }
 
+// streamBatch is the batch size of streams, that of classify.
+const streamBatch = 8
+
 // maxRuns ends the repetitions of very fast runs.
 const maxRuns = 100_000
 
@@ -69,22 +74,34 @@ func benchCommand(a *app) *cobra.Command {
   transfer    Classifier.RunPictures: a batch of 8-bit pictures is uploaded, computed, and the logits are read back
   end to end  Classifier.ClassifyBatch: pictures in memory are decoded, resized, cropped, classified and ranked
 
-Inputs are seeded noise, and the pictures of --images or a made-up JPEG of 640x480. After a warm-up each is run -r
-times, and at least for --min-time; the median counts, p10 and p90 show the spread. Resident runs share a submit where
-they are short. A batch that does not fit the device runs in parts, resident only the first of them.
+Inputs are seeded noise, and a made-up JPEG of 640x480. After a warm-up each is run -r times, and at least for
+--min-time; the median counts, p10 and p90 show the spread. Resident runs share a submit where they are short. A batch
+that does not fit the device runs in parts, resident only the first of them.
+
+With --images it measures the whole way of the pictures there instead, as 'vkinfer classify' goes it: every run is a
+stream of all of them, through -j workers and the devices, which share the pictures. Beside the rates it tells for each
+stage (source, read, decode, resize, upload, compute, readback, loop) how busy it was, how many pictures waited before
+it, and which one is the bottleneck. Files that were read once come from the system's cache; --warmup 0 -r 1 measures
+the first time. A picture that cannot be read is told and counted, and the exit status is 1 then.
 
 "Open" is reading the weights, planning and compiling, until the first run can start. GFLOP/s counts two operations
 per multiply-add of the layers as published, whatever the device computes beside them. The form timm is what timm's
 benchmark prints at its end; csv and json have the same columns among others; benchstat is for Go's tool of that name.`,
 		Example: `  vkinfer bench efficientnet_b1_pruned -b 1,8,64
   vkinfer bench efficientnet_b1_pruned efficientnet_b2_pruned --device vulkan:0,cpu -r 3 -o csv > bench.csv
-  vkinfer bench efficientnet_b3_pruned -b 256 --images photos/ -o benchstat > new.txt`,
+  vkinfer bench efficientnet_b3_pruned -b 256 -o benchstat > new.txt
+  vkinfer bench efficientnet_b1_pruned --images photos/ -j 16 -b 64 --device all -r 3 --warmup 1`,
 		Args:        args(-1, "MODEL"),
 		Annotations: map[string]string{hasCPU: "yes"},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return modelNames(), cobra.ShellCompDirectiveNoFileComp
 		},
-		RunE: a.action(func(cmd *cobra.Command, args []string) error { return b.run(cmd.Context(), args) }),
+		RunE: a.action(func(cmd *cobra.Command, args []string) error {
+			if len(b.images) > 0 && !cmd.Flags().Changed("batch-size") {
+				b.batches = batchList{streamBatch}
+			}
+			return b.run(cmd.Context(), args)
+		}),
 	}
 	f := cmd.Flags()
 	b.net.addCheckpoint(cmd, "made-up ones")
@@ -93,14 +110,15 @@ benchmark prints at its end; csv and json have the same columns among others; be
 	choicesFlag(cmd, &b.kernels, "kernels", kernelsUsage+"; several, separated by commas, are compared", kernelsChoices...)
 	b.net.addImgSize(cmd)
 	b.net.addSeed(cmd, "which noise, and which made-up weights")
-	f.StringSliceVar(&b.devices, "device", []string{"vulkan"}, "`DEVICES` to measure, separated by commas: vulkan (the best one), vulkan:N, part of a name, cpu")
-	f.VarP(&b.batches, "batch-size", "b", "batch sizes, separated by commas")
+	f.StringVar(&b.net.device, "device", "vulkan", "`DEVICES` to measure, separated by commas, or all: vulkan (the best one), vulkan:N, part of a name, cpu; with --images they share the pictures")
+	f.VarP(&b.batches, "batch-size", "b", fmt.Sprintf("batch sizes, separated by commas; with --images %d unless given", streamBatch))
+	numberFlag(cmd, &b.workers, "workers", "j", runtime.GOMAXPROCS(0), 1, 1024, "pictures that are decoded at once")
 	numberFlag(cmd, &b.repetitions, "repetitions", "r", 10, 1, maxRuns, "runs of each batch size, at least")
 	numberFlag(cmd, &b.warmup, "warmup", "", 2, 0, maxRuns, "runs before the first that counts")
 	f.DurationVar(&b.minTime, "min-time", time.Second, "`TIME` that the runs take together, at least, such as 10s")
 	choiceFlag(cmd, &b.format, "output", "o", "form of the results", "md", "csv", "json", "jsonl", "timm", "benchstat")
-	f.StringVar(&b.images, "images", "", "folder `DIR` of pictures, or one picture, for the end-to-end figures (default a made-up one)")
-	cmd.MarkFlagDirname("images")
+	f.StringArrayVar(&b.images, "images", nil, "measure the stream of the pictures in `DIR`: a folder, archive, array or file as 'vkinfer classify' takes them; may be given several times")
+	b.metrics.add(cmd)
 	return cmd
 }
 
@@ -123,18 +141,31 @@ func (b *bencher) run(ctx context.Context, names []string) error {
 		}
 		specs = append(specs, spec)
 	}
+	switch {
+	case slices.Contains(b.images, "-"):
+		return usagef("bench: --images -: a list on standard input cannot be read again, want a folder, files, archives or arrays")
+	case b.metrics.path != "" && len(b.images) == 0:
+		return usagef("bench: --metrics counts streams of pictures, want --images too")
+	}
 	if len(specs) > 1 && b.net.checkpoint != "" {
 		return usagef("bench: --checkpoint is for one model, but there are %d", len(specs))
 	}
 	if b.net.checkpoint == "-" {
 		return usagef("bench: --checkpoint - cannot be opened twice, want a file")
 	}
-	if err := b.loadPictures(ctx); err != nil {
+	var err error
+	if b.devices, err = b.selectDevices(b.net.device); err != nil {
 		return err
 	}
-	out := &benchWriter{w: b.out, format: b.format}
-	defer b.removeTemp()
-	err := b.all(ctx, specs, out)
+	var out interface{ close() error }
+	if len(b.images) > 0 {
+		w := &streamWriter{w: b.out, format: b.format}
+		out, err = w, b.streams(ctx, specs, w)
+	} else {
+		w := &benchWriter{w: b.out, format: b.format}
+		defer b.removeTemp()
+		out, err = w, b.all(ctx, specs, w)
+	}
 	if e := out.close(); err == nil {
 		err = e
 	}
@@ -172,8 +203,8 @@ func (b *bencher) all(ctx context.Context, specs []*models.Spec, out *benchWrite
 	return nil
 }
 
-// benchRow is the measurement of one batch size on one device, complete in itself.
-type benchRow struct {
+// benchHead says what was measured with what.
+type benchHead struct {
 	Date    string `json:"date"`
 	Version string `json:"version"`
 	Commit  string `json:"commit"`
@@ -182,10 +213,65 @@ type benchRow struct {
 	Model     string `json:"model"`
 	Height    int    `json:"height"`
 	Width     int    `json:"width"`
-	Device    string `json:"device"`
+	Device    string `json:"device"` // several are joined by " + ", and so are their drivers
 	Driver    string `json:"driver"`
 	Precision string `json:"precision"`
 	Kernels   string `json:"kernels"` // of 1×1 convolutions: "lane" or "shared"; "" on the CPU
+}
+
+func newBenchHead(model string) benchHead {
+	v := build()
+	h := benchHead{Date: time.Now().UTC().Format(time.RFC3339), Version: v.Version, Commit: v.Commit, Go: v.Go, Model: model}
+	if v.Modified {
+		h.Commit += "+modified"
+	}
+	return h
+}
+
+// of fills in what runs where; several share the work.
+func (h *benchHead) of(nets ...*vkinfer.Classifier) {
+	var devices, drivers, kernels []string
+	for _, c := range nets {
+		d := c.Device()
+		devices = append(devices, d.Name)
+		if !slices.Contains(drivers, d.Driver) {
+			drivers = append(drivers, d.Driver)
+		}
+		if !slices.Contains(kernels, d.Kernels) {
+			kernels = append(kernels, d.Kernels)
+		}
+	}
+	s := nets[0].InputShape()
+	h.Device, h.Driver, h.Kernels = strings.Join(devices, " + "), strings.Join(drivers, " + "), strings.Join(kernels, " + ")
+	h.Precision, h.Height, h.Width = nets[0].Device().Precision, s.H, s.W
+}
+
+// made says what measured, and when.
+func (h *benchHead) made() string {
+	return fmt.Sprintf("%s, %s, %s", strings.TrimSpace("vkinfer "+h.Version+" "+h.Commit), h.Go, h.Date)
+}
+
+// network is the part of a Go benchmark's name that says what runs.
+func (h *benchHead) network() string {
+	name := fmt.Sprintf("model=%s/size=%dx%d/precision=%s", h.Model, h.Height, h.Width, h.Precision)
+	if h.Kernels != "" {
+		name += "/kernels=" + h.Kernels
+	}
+	return name
+}
+
+// configuration is that of a Go benchmark.
+func (h *benchHead) configuration() string {
+	c := fmt.Sprintf("device: %s\ndriver: %s\n", h.Device, h.Driver)
+	if h.Commit != "" {
+		c += "commit: " + h.Commit + "\n"
+	}
+	return c
+}
+
+// benchRow is the measurement of one batch size on one device, complete in itself.
+type benchRow struct {
+	benchHead
 
 	Batch           int     `json:"batch_size"`
 	Timed           string  `json:"timed"`
@@ -233,21 +319,16 @@ type benchRow struct {
 func (b *bencher) device(ctx context.Context, spec *models.Spec, device, precision, checkpoint string) (rows []benchRow, err error) {
 	resetPeakRSS()
 	largest := slices.Max(b.batches)
-	opts := vkinfer.Options{Checkpoint: checkpoint, Device: device, Precision: precision, Kernels: b.net.kernelsOption(), ImgSize: b.net.imgSize, MaxBatch: largest, NoQuirks: b.noQuirks}
+	opts := vkinfer.Options{Workers: b.workers, Checkpoint: checkpoint, Device: device, Precision: precision, Kernels: b.net.kernelsOption(), ImgSize: b.net.imgSize, MaxBatch: largest, NoQuirks: b.noQuirks}
 	b.log.Info(fmt.Sprintf("%s on %s: opening", spec.Name, device))
-	row := benchRow{Date: time.Now().UTC().Format(time.RFC3339), Timed: "Classifier.RunPictures, with transfers", Model: spec.Name}
-	v := build()
-	row.Version, row.Commit, row.Go = v.Version, v.Commit, v.Go
-	if v.Modified {
-		row.Commit += "+modified"
-	}
+	row := benchRow{benchHead: newBenchHead(spec.Name), Timed: "Classifier.RunPictures, with transfers"}
 	c, err := b.openTwice(ctx, spec, opts, &row)
 	if err != nil {
 		return nil, err
 	}
 	defer b.closeNet(&err, c)
 	d, s := c.Device(), c.InputShape()
-	row.Device, row.Driver, row.Precision, row.Kernels, row.Height, row.Width = d.Name, d.Driver, d.Precision, d.Kernels, s.H, s.W
+	row.of(c)
 	row.ArenaBytes, row.WeightsBytes, row.Dispatches = d.ArenaBytes, d.WeightsBytes, d.Dispatches
 	row.MACs, row.Bytes, row.MaxBatch = d.MACsPerImage, d.BytesPerImage, d.MaxBatch
 	if row.timmColumns, err = newTimmColumns(spec, s); err != nil {

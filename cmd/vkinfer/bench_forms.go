@@ -63,6 +63,10 @@ func (o *benchWriter) timm() error {
 	for i, r := range o.rows {
 		results[i] = result{r.Model, r.timmColumns}
 	}
+	return timmResults(o.w, results)
+}
+
+func timmResults[T any](w io.Writer, results []T) error {
 	var v any = results
 	if len(results) == 1 {
 		v = results[0]
@@ -71,7 +75,7 @@ func (o *benchWriter) timm() error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(o.w, "--result\n%s\n", text)
+	_, err = fmt.Fprintf(w, "--result\n%s\n", text)
 	return err
 }
 
@@ -83,17 +87,9 @@ func (o *benchWriter) benchstat() error {
 	fmt.Fprintf(&sb, "goos: %s\ngoarch: %s\n", runtime.GOOS, runtime.GOARCH)
 	config := ""
 	for _, r := range o.rows {
-		c := fmt.Sprintf("device: %s\ndriver: %s\n", r.Device, r.Driver)
-		if r.Commit != "" {
-			c += "commit: " + r.Commit + "\n"
-		}
-		if c != config {
+		if c := r.configuration(); c != config {
 			config = c
 			sb.WriteString(c)
-		}
-		kernels := ""
-		if r.Kernels != "" {
-			kernels = "/kernels=" + r.Kernels
 		}
 		for _, kind := range []struct {
 			name       string
@@ -102,8 +98,8 @@ func (o *benchWriter) benchstat() error {
 			batch      int
 		}{{"Resident", r.resident, r.ResidentPasses, r.BatchSize}, {"Transfer", r.transfer, 1, r.Batch}, {"EndToEnd", r.end, 1, r.Batch}} {
 			for _, t := range kind.times {
-				fmt.Fprintf(&sb, "Benchmark%s/model=%s/size=%dx%d/precision=%s%s/batch=%d \t%8d\t%15.0f ns/op\t%12.4g images/s\n",
-					kind.name, r.Model, r.Height, r.Width, r.Precision, kernels, r.Batch, kind.iterations, 1e6*t, 1e3*float64(kind.batch)/t)
+				fmt.Fprintf(&sb, "Benchmark%s/%s/batch=%d \t%8d\t%15.0f ns/op\t%12.4g images/s\n",
+					kind.name, r.network(), r.Batch, kind.iterations, 1e6*t, 1e3*float64(kind.batch)/t)
 			}
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/vkinfer/vkinfer"
-	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/pictures"
 )
 
 // batch measures one batch size and fills in the row.
@@ -36,15 +35,17 @@ func (b *bencher) batch(ctx context.Context, c *vkinfer.Classifier, input []floa
 	r.MsPerImage, r.P10, r.P90 = spread(r.transfer, n)
 	r.ImagesPerSecond = 1e3 / r.MsPerImage
 	r.GFLOPS = flops * r.ImagesPerSecond
-	batch := make([][]byte, n)
-	for i := range batch {
-		batch[i] = b.pictures[i%len(b.pictures)]
+	if b.picture == nil {
+		if b.picture, err = madeUpPicture(uint64(b.net.seed)); err != nil {
+			return err
+		}
 	}
+	batch := slices.Repeat([][]byte{b.picture}, n)
 	r.end, err = b.repeat(func() error { return b.classifyAll(ctx, c, batch) })
 	if err != nil {
 		return err
 	}
-	r.Pictures, r.EndRuns = min(n, len(b.pictures)), len(r.end)
+	r.Pictures, r.EndRuns = 1, len(r.end)
 	r.EndMs, r.EndP10, r.EndP90 = spread(r.end, n)
 	r.EndRate = 1e3 / r.EndMs
 	return nil
@@ -140,56 +141,16 @@ func sameBits(got, want []float32) error {
 	return nil
 }
 
-// classifyAll classifies a batch of the pictures, which must all be good.
+// classifyAll classifies a batch of pictures, which must all be good.
 func (b *bencher) classifyAll(ctx context.Context, c *vkinfer.Classifier, batch [][]byte) error {
 	results, err := c.ClassifyBatch(ctx, batch)
 	if err != nil {
 		return err
 	}
-	for i, r := range results {
+	for _, r := range results {
 		if r.Err != nil {
-			return usagef("bench: %s: %w", b.names[i%len(b.names)], r.Err)
+			return fmt.Errorf("bench: the made-up picture: %w", r.Err)
 		}
-	}
-	return nil
-}
-
-// maxPictures bounds the bytes of pictures in memory.
-const maxPictures = 1 << 30
-
-// loadPictures reads as many pictures as the largest batch takes, or makes one up.
-func (b *bencher) loadPictures(ctx context.Context) error {
-	switch b.images {
-	case "":
-		data, err := madeUpPicture(uint64(b.net.seed))
-		b.pictures, b.names = [][]byte{data}, []string{"the made-up picture"}
-		return err
-	case "-":
-		return usagef("bench: --images -: want a folder or a picture")
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	items := make(chan pictures.Item)
-	go pictures.List{Args: []string{b.images}}.Send(ctx, items)
-	held := 0
-	for it := range items {
-		if it.Err != nil {
-			return usagef("bench: --images: %w", it.Err)
-		}
-		data, err := pictures.Read(it.Path, maxPicture)
-		if err != nil {
-			return usagef("bench: --images: %w", err)
-		}
-		if held += len(data); held > maxPictures && len(b.pictures) > 0 {
-			break
-		}
-		b.pictures, b.names = append(b.pictures, data), append(b.names, it.Path)
-		if len(b.pictures) == slices.Max(b.batches) {
-			break
-		}
-	}
-	if len(b.pictures) == 0 {
-		return usagef("bench: --images %s: holds no picture", b.images)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/csv"
 	"encoding/json"
@@ -33,61 +34,93 @@ func (o *benchWriter) add(rows []benchRow) error {
 
 func (o *benchWriter) close() error {
 	switch o.format {
-	case "jsonl":
-		return nil
-	case "json":
-		if o.rows == nil {
-			o.rows = []benchRow{}
-		}
-		return table.JSON(o.w, o.rows)
-	case "csv":
-		return o.csv()
 	case "timm":
 		return o.timm()
 	case "benchstat":
 		return o.benchstat()
+	case "md":
+		return o.markdown()
 	}
-	return o.markdown()
+	return writeRows(o.w, o.format, o.rows)
 }
 
-// csv prints the columns that JSON has, under the same names.
-func (o *benchWriter) csv() error {
-	w := csv.NewWriter(o.w)
-	names, _, err := fields(benchRow{})
-	if err != nil {
-		return err
+// writeRows prints rows as json or csv; as jsonl they have been printed when they came.
+func writeRows[T any](w io.Writer, format string, rows []T) error {
+	switch format {
+	case "json":
+		if rows == nil {
+			rows = []T{}
+		}
+		return table.JSON(w, rows)
+	case "csv":
+		return writeCSV(w, rows)
 	}
-	w.Write(names)
-	for _, r := range o.rows {
-		_, values, err := fields(r)
+	return nil
+}
+
+// writeCSV prints the columns that JSON has, under the same names; those of an object within have its name before theirs,
+// and lists are left out.
+func writeCSV[T any](w io.Writer, rows []T) error {
+	c := csv.NewWriter(w)
+	if len(rows) == 0 {
+		names, _, err := csvRow(*new(T))
 		if err != nil {
 			return err
 		}
-		w.Write(values)
+		c.Write(names)
 	}
-	w.Flush()
-	return w.Error()
+	for i, r := range rows {
+		names, values, err := csvRow(r)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			c.Write(names)
+		}
+		c.Write(values)
+	}
+	c.Flush()
+	return c.Error()
 }
 
-// fields returns a row's JSON names and values in order.
-func fields(r benchRow) (names, values []string, err error) {
-	b, err := json.Marshal(r)
+func csvRow(row any) (names, values []string, err error) {
+	b, err := json.Marshal(row)
 	if err != nil {
 		return nil, nil, err
 	}
-	d := json.NewDecoder(strings.NewReader(string(b)))
+	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	d.Token() // {
+	return fields(d, "")
+}
+
+// fields returns the names and values of the JSON object that d is in, in their order.
+func fields(d *json.Decoder, before string) (names, values []string, err error) {
 	for d.More() {
 		key, err := d.Token()
 		if err != nil {
 			return nil, nil, err
 		}
-		value, err := d.Token()
-		if err != nil {
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
 			return nil, nil, err
 		}
-		names, values = append(names, fmt.Sprint(key)), append(values, fmt.Sprint(value))
+		within := json.NewDecoder(bytes.NewReader(raw))
+		within.UseNumber()
+		value, err := within.Token()
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case value == json.Delim('['):
+		case value == json.Delim('{'):
+			n, v, err := fields(within, before+fmt.Sprint(key)+"_")
+			if err != nil {
+				return nil, nil, err
+			}
+			names, values = append(names, n...), append(values, v...)
+		default:
+			names, values = append(names, before+fmt.Sprint(key)), append(values, fmt.Sprint(value))
+		}
 	}
 	return names, values, nil
 }
@@ -128,7 +161,7 @@ func (o *benchWriter) markdown() error {
 			fmt.Fprintf(&sb, ", peak of the process %s", table.Bytes(last.PeakRSS))
 		}
 		fmt.Fprintf(&sb, "\n- work: %d dispatches per batch; per image %s multiply-adds, %s moved\n", r.Dispatches, table.Thousands(r.MACs), table.Bytes(r.Bytes))
-		fmt.Fprintf(&sb, "- %s, %s, %s\n", strings.TrimSpace("vkinfer "+r.Version+" "+r.Commit), r.Go, r.Date)
+		fmt.Fprintf(&sb, "- %s\n", r.made())
 	}
 	_, err := io.WriteString(o.w, sb.String())
 	return err

@@ -2,11 +2,8 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"image/jpeg"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -15,7 +12,7 @@ import (
 )
 
 func benchRows() []benchRow {
-	a := benchRow{Model: "m", Height: 8, Width: 9, Device: "a b", Driver: "d 1", Precision: "float32", Batch: 2, ResidentPasses: 5,
+	a := benchRow{benchHead: benchHead{Model: "m", Height: 8, Width: 9, Device: "a b", Driver: "d 1", Precision: "float32"}, Batch: 2, ResidentPasses: 5,
 		resident: []float64{4, 5}, transfer: []float64{8}, end: []float64{16}}
 	a.setInfer(2, 500)
 	b := a
@@ -108,33 +105,6 @@ func TestMadeUpPicture(t *testing.T) {
 	}
 	if perPixel := float64(8*len(data)) / (640 * 480); perPixel < 1 || perPixel > 5 {
 		t.Errorf("%.2f bits a pixel, want about what photographs take", perPixel)
-	}
-}
-
-func TestLoadPictures(t *testing.T) {
-	dir := t.TempDir()
-	if err := writePictures(dir); err != nil {
-		t.Fatal(err)
-	}
-	load := func(images string, batch int) (int, error) {
-		b := &bencher{images: images, batches: batchList{1, batch}}
-		err := b.loadPictures(context.Background())
-		return len(b.pictures), err
-	}
-	if n, err := load(dir, 2); n != 2 || err != nil {
-		t.Errorf("%d pictures of a folder, %v, want 2", n, err)
-	}
-	if n, err := load("", 8); n != 1 || err != nil {
-		t.Errorf("%d pictures made up, %v", n, err)
-	}
-	empty := filepath.Join(dir, "empty")
-	if err := os.Mkdir(empty, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	for _, bad := range []string{empty, filepath.Join(dir, "nothing"), "-"} {
-		if _, err := load(bad, 2); err == nil {
-			t.Errorf("--images %s is taken", bad)
-		}
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/console"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/pictures"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/results"
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/stages"
 )
 
 // classifier is the subcommand classify.
@@ -33,6 +34,7 @@ type classifier struct {
 	file     string
 	resume   bool
 	stages   bool
+	metrics  metricsFlag
 }
 
 func classifyCommand(a *app) *cobra.Command {
@@ -84,7 +86,8 @@ The columns of csv are filename, index_0.., label_0.., prob_0.. (without numbers
 	choiceFlag(cmd, &c.format, "output", "o", "form of the results", results.Formats...)
 	f.StringVar(&c.file, "results-file", "", "`FILE` for the results instead of standard output, .jsonl or .csv")
 	f.BoolVar(&c.resume, "resume", false, "continue an interrupted --results-file; one that is complete is left as it is")
-	f.BoolVar(&c.stages, "stages", false, "tell on standard error at the end how busy each stage was, and which one is the bottleneck")
+	f.BoolVar(&c.stages, "stages", false, "tell on standard error at the end how busy each stage was, what waited before it, and which one is the bottleneck")
+	c.metrics.add(cmd)
 	choiceFlag(cmd, &c.shardBy, "shard-by", "", "what --shard counts", shardBys...)
 	f.Var(&c.shard, "shard", "take only every Nth picture, beginning with number I from 0: I/N, or auto/N")
 	return cmd
@@ -106,6 +109,9 @@ func (c *classifier) run(ctx context.Context, name string, args []string) (err e
 		return err
 	}
 	if err := c.checkStdin(args); err != nil {
+		return err
+	}
+	if err := c.metrics.check(c.app); err != nil {
 		return err
 	}
 	if complete, err := c.checkFile(); err != nil || complete {
@@ -198,7 +204,12 @@ func (c *classifier) stream(ctx context.Context, nets []*vkinfer.Classifier, lis
 		}
 	}
 	var skipErr error
-	stats := &vkinfer.StreamStats{}
+	m, err := c.metrics.open(c.app, "classify", []string{nets[0].Model()}, []string{nets[0].Device().Precision})
+	if err != nil {
+		return err
+	}
+	defer closeMetrics(&err, m)
+	stats := m.Stats()
 	if file != nil {
 		pics = skip(pics, file, &skipErr)
 	}
@@ -225,7 +236,7 @@ func (c *classifier) stream(ctx context.Context, nets []*vkinfer.Classifier, lis
 	}
 	if c.stages {
 		bar.Stop()
-		fmt.Fprint(c.console, stageTable(stats, stats.Wall()))
+		fmt.Fprint(c.console, stages.Text(stats.Report(), streamSettings(nets, c.workers, "writing the results")))
 	}
 	if err == nil {
 		err = skipErr

@@ -103,7 +103,7 @@ func (a *app) finish(ctx context.Context, cmd *cobra.Command, err error) int {
 	}
 	text := strings.TrimRight(strings.TrimPrefix(err.Error(), "vkinfer: "), "\n")
 	fmt.Fprintf(a.console, "vkinfer: %s\n", text)
-	if code == exitDevice && cmd.Annotations[hasCPU] != "" && !strings.EqualFold(strings.Trim(cmd.Flag("device").Value.String(), "[]"), "cpu") {
+	if code == exitDevice && cmd.Annotations[hasCPU] != "" && !strings.EqualFold(cmd.Flag("device").Value.String(), "cpu") {
 		fmt.Fprintln(a.console, "vkinfer: without a GPU: --device cpu (slow)")
 	}
 	if code == exitUsage && !a.begun {

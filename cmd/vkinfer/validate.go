@@ -37,6 +37,7 @@ type validator struct {
 	sheet       string
 	minTop1     percentage
 	format      string
+	metrics     metricsFlag
 
 	spec    *models.Spec
 	paths   []string
@@ -123,6 +124,7 @@ of any precision is lower.`,
 	f.StringVar(&v.sheet, "sheet", "", "HTML `FILE` with the pictures whose best class differs between precisions")
 	f.Var(&v.minTop1, "min-top1", "exit with status 3 if Acc@1 is below this many percent")
 	choiceFlag(cmd, &v.format, "output", "o", "form of the results", "text", "json", "csv")
+	v.metrics.add(cmd)
 	return cmd
 }
 
@@ -152,6 +154,9 @@ func (v *validator) run(ctx context.Context, name, dir string) (err error) {
 				return err
 			}
 		}
+	}
+	if err := v.metrics.check(v.app); err != nil {
+		return err
 	}
 	if v.classMap == "-" && v.net.checkpoint == "-" {
 		return usagef("standard input (-) can be named once only, for --checkpoint or --class-map")
@@ -288,12 +293,17 @@ func (v *validator) measure(ctx context.Context, nets []*vkinfer.Classifier) (er
 		}
 		defer rows.abandon()
 	}
+	m, err := v.metrics.open(v.app, "validate", []string{v.spec.Name}, v.precisions)
+	if err != nil {
+		return err
+	}
+	defer closeMetrics(&err, m)
 	bar := v.console.Progress("validate", int64(len(v.paths)), false)
 	defer bar.Stop()
 	start, done := time.Now(), 0
-	opts := vkinfer.StreamOptions{Further: nets[1:], Lost: v.lost}
+	opts := vkinfer.StreamOptions{Further: nets[1:], Lost: v.lost, Stats: m.Stats()}
 	if len(v.precisions) > 1 {
-		opts = vkinfer.StreamOptions{Beside: nets[1:]}
+		opts.Further, opts.Beside = nil, nets[1:]
 	}
 	for r, err := range nets[0].Stream(ctx, v.items(), opts) {
 		if err != nil {
