@@ -36,7 +36,7 @@ func benchmarkDecode(b *testing.B, data []byte) {
 	}
 }
 
-func photoJPEG(b *testing.B) []byte {
+func photoJPEG(b testing.TB) []byte {
 	var f bytes.Buffer
 	if err := jpeg.Encode(&f, photo(), &jpeg.Options{Quality: 92}); err != nil {
 		b.Fatal(err)
