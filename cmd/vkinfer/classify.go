@@ -48,7 +48,7 @@ uint8 [N,size,size,3], resized and cropped already), whose pictures are ARRAY/NU
 these on standard input, one per line.
 
 Each picture is prepared as the published evaluation of the model does: resized so that its shorter side is
-size/crop, bicubic, cut to the centre, normalised. The results come in the order of the pictures. One that
+size/crop, bicubic, cut to the centre, normalised; --fast-decode gives up exactness for speed. The results come in the order of the pictures. One that
 cannot be read is reported, as a row (json, jsonl, csv) and on standard error; the others are classified all
 the same, and the exit status is 1 then.
 

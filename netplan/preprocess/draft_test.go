@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -190,6 +191,48 @@ func TestReduction(t *testing.T) {
 		exact.FastDecode = false
 		if got := exact.reduction(c.w, c.h); got != 1 {
 			t.Errorf("%d×%d is reduced by %d without FastDecode", c.w, c.h, got)
+		}
+	}
+}
+
+// TestReducedDCT holds the small inverse DCTs to what they stand for: the means of neighbouring samples of the large one,
+// rounding apart. Where the large one clamps, its samples are not what is averaged.
+func TestReducedDCT(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 7))
+	for range 2000 {
+		var block [64]int32
+		last := rng.IntN(64)
+		block[0] = int32(rng.IntN(800) - 400)
+		for k := 1; k <= last; k++ {
+			block[zigzag[k]] = int32(rng.IntN(61)-30) * int32(rng.IntN(8)/6)
+		}
+		var full, small [64]uint8
+		copied := block
+		idct(&copied, last, full[:], 8)
+		if slices.Min(full[:]) == 0 || slices.Max(full[:]) == 255 {
+			continue
+		}
+		for _, size := range []int{4, 2, 1} {
+			copied, step := block, 8/size
+			switch size {
+			case 4:
+				idct4(&copied, last, small[:], 8)
+			case 2:
+				idct2(&copied, last, small[:], 8)
+			default:
+				small[0] = idctMean(&copied)
+			}
+			for y := range size {
+				for x := range size {
+					mean := 0.0
+					for i := range step * step {
+						mean += float64(full[(y*step+i/step)*8+x*step+i%step]) / float64(step*step)
+					}
+					if d := float64(small[y*8+x]) - mean; d > 1.01 || d < -1.01 {
+						t.Fatalf("%d×%d samples: %d at %d,%d, the mean is %.2f", size, size, small[y*8+x], x, y, mean)
+					}
+				}
+			}
 		}
 	}
 }

@@ -1,8 +1,8 @@
 package preprocess
 
 // Inverse DCTs that give a block 4×4 or 2×2 samples instead of 8×8, in libjpeg's fixed point (that of jpeg_idct.go).
-// They are the full transform with neighbouring samples averaged, as far as its 8-point lines factor that way: all odd
-// coefficients contribute, and coefficient 4 (and, for 2 samples, 2 and 6) cancels out.
+// Rounding apart these are the means of 2×2 or 4×4 samples of the full transform: in the sums that make them the odd
+// coefficients have smaller factors, and coefficient 4 (of 2 samples also 2 and 6) cancels out.
 const (
 	r0211 = 1730  // 0.211164243
 	r0509 = 4176  // 0.509795579
