@@ -2,8 +2,6 @@ package vkinfer
 
 import (
 	"context"
-	"fmt"
-	"sync"
 
 	"github.com/vkinfer/vkinfer/netplan/models"
 )
@@ -37,11 +35,12 @@ func (c *Classifier) Classify(ctx context.Context, picture []byte) ([]Prediction
 // returned beside the results is one that stopped everything: the device's or the context's.
 func (c *Classifier) ClassifyBatch(ctx context.Context, pictures [][]byte) ([]Result, error) {
 	results := make([]Result, len(pictures))
-	prepared, slot, err := c.prepare(ctx, pictures, results)
+	r := commonResizing(c)
+	prepared, slot, err := c.prepareAll(ctx, pictures, results, r)
 	if err != nil || len(slot) == 0 {
 		return results, err
 	}
-	logits, err := c.RunPictures(ctx, prepared, len(slot))
+	logits, err := c.runPrepared(ctx, prepared, r, new([]uint8))
 	if err != nil {
 		return results, err
 	}
@@ -49,52 +48,6 @@ func (c *Classifier) ClassifyBatch(ctx context.Context, pictures [][]byte) ([]Re
 		results[i] = c.rank(logits[row*c.classes : (row+1)*c.classes])
 	}
 	return results, nil
-}
-
-// prepare decodes, resizes and crops pictures, one after the other in prepared; slot names the picture of each.
-// Pictures that fail have their result's Err set and are left out.
-func (c *Classifier) prepare(ctx context.Context, pictures [][]byte, results []Result) (prepared []uint8, slot []int, err error) {
-	if err := c.takesPictures(); err != nil {
-		return nil, nil, err
-	}
-	u8 := make([][]uint8, len(pictures))
-	var wg sync.WaitGroup
-	next := make(chan int)
-	for range min(c.workers, len(pictures)) {
-		wg.Go(func() {
-			for i := range next {
-				u8[i], results[i].Err = c.transform.Picture(pictures[i], c.limits)
-			}
-		})
-	}
-feed:
-	for i := range pictures {
-		select {
-		case next <- i:
-		case <-ctx.Done():
-			break feed
-		}
-	}
-	close(next)
-	wg.Wait()
-	if err := ctx.Err(); err != nil {
-		return nil, nil, err
-	}
-	prepared = make([]uint8, 0, len(pictures)*c.input.NumElements())
-	for i := range pictures {
-		if results[i].Err == nil {
-			slot, prepared = append(slot, i), append(prepared, u8[i]...)
-		}
-	}
-	return prepared, slot, nil
-}
-
-// takesPictures complains about a network that pictures cannot be prepared for.
-func (c *Classifier) takesPictures() error {
-	if c.input.H != c.input.W || c.input.H != c.transform.Size {
-		return fmt.Errorf("vkinfer: pictures need a square input, this network takes %v", c.input)
-	}
-	return nil
 }
 
 func (c *Classifier) rank(logits []float32) Result {

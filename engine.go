@@ -25,6 +25,9 @@ func newEngine(g *graph.Graph, tr preprocess.Transform, opts Options) (engine, e
 		if opts.Precision == netplan.PrecisionAMP {
 			return nil, fmt.Errorf("vkinfer: device cpu: %w: precision %s; use %s, or a Vulkan device", gpu.ErrFeature, opts.Precision, netplan.PrecisionFloat32)
 		}
+		if opts.Resize == ResizeGPU {
+			return nil, fmt.Errorf("vkinfer: device cpu: %w: resize %s; use %s, or a Vulkan device", gpu.ErrFeature, opts.Resize, ResizeCPU)
+		}
 		return &cpuEngine{g: g, transform: tr, maxBatch: opts.MaxBatch}, nil
 	}
 	return newGPUEngine(g, tr, opts)
@@ -66,6 +69,12 @@ func (e *cpuEngine) runPictures(ctx context.Context, pictures []uint8, n int) ([
 	return e.run(ctx, input, n)
 }
 
+func (*cpuEngine) runParts(context.Context, [][]byte) ([]float32, error) {
+	return nil, fmt.Errorf("vkinfer: device cpu: %w: resizing; use pictures", gpu.ErrFeature)
+}
+
+func (*cpuEngine) resizing() netplan.Resizing { return netplan.Resizing{} }
+
 func (e *cpuEngine) info() DeviceInfo {
 	return DeviceInfo{Name: "cpu", Driver: "cpuref", Precision: "float32", MaxBatch: e.maxBatch,
 		WeightsBytes: 8 * e.g.NumParams(), MACsPerImage: e.g.TotalMACs()}
@@ -96,8 +105,14 @@ func newGPUEngine(g *graph.Graph, tr preprocess.Transform, opts Options) (engine
 		return nil, err
 	}
 	scale, offset := tr.Affine()
+	in := g.InputShape()
+	resizing, err := resizingFor(opts.Resize, dev.Caps(), tr, in.H == in.W && in.H == tr.Size)
+	if err != nil {
+		dev.Close()
+		return nil, err
+	}
 	plan, err := plan(g, dev.Caps(), netplan.Options{Precision: opts.Precision, Kernels: opts.Kernels, KeepAll: opts.KeepAll,
-		Pictures: &netplan.Normalization{Scale: scale, Offset: offset}})
+		Pictures: &netplan.Normalization{Scale: scale, Offset: offset}, Resize: resizing})
 	if err != nil {
 		dev.Close()
 		return nil, err
@@ -125,6 +140,17 @@ func (e *gpuEngine) run(ctx context.Context, input []float32, n int) ([]float32,
 
 func (e *gpuEngine) runPictures(ctx context.Context, pictures []uint8, n int) ([]float32, error) {
 	return e.exec.RunPictures(ctx, pictures, n)
+}
+
+func (e *gpuEngine) runParts(ctx context.Context, parts [][]byte) ([]float32, error) {
+	return e.exec.RunParts(ctx, parts)
+}
+
+func (e *gpuEngine) resizing() netplan.Resizing {
+	if e.plan.Resize == nil {
+		return netplan.Resizing{}
+	}
+	return e.plan.Resize.Resizing
 }
 
 func (e *gpuEngine) phases() gpu.Phases { return e.exec.Phases() }

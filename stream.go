@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/vkinfer/vkinfer/netplan"
 )
 
 // Item is a picture on its way into Stream.
@@ -113,6 +115,7 @@ type stream struct {
 	batch    int
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
+	resizing netplan.Resizing // in which form pictures are given to the devices
 	window   chan struct{}
 	places   chan struct{}
 	items    chan *streamed
@@ -144,7 +147,7 @@ func newStream(ctx context.Context, c *Classifier, opts StreamOptions) *stream {
 	}
 	s := &stream{c: c, opts: opts, batch: c.Device().MaxBatch, window: make(chan struct{}, window), places: make(chan struct{}, n),
 		items: make(chan *streamed, c.workers), prepared: make(chan *streamed, n), batches: make(chan []*streamed), results: make(chan *streamed, window),
-		nets: append([]*Classifier{c}, opts.Further...)}
+		nets: append([]*Classifier{c}, opts.Further...), resizing: commonResizing(c, slices.Concat(opts.Beside, opts.Further)...)}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	return s
 }
@@ -216,7 +219,7 @@ func (s *stream) prepare() {
 				return
 			}
 			s.opts.Stats.look(queueWorkers, len(s.items))
-			if p.picture, p.result.Err = s.c.read(p.item, s.opts.Stats); p.result.Err != nil {
+			if p.picture, p.result.Err = s.c.read(p.item, s.resizing, s.opts.Stats); p.result.Err != nil {
 				s.finish(p)
 			} else {
 				s.prepared <- p
@@ -234,8 +237,8 @@ func (s *stream) finish(p *streamed) {
 	s.results <- p
 }
 
-// read reads an item's file, decodes it and applies the transform.
-func (c *Classifier) read(item Item, stats *StreamStats) ([]uint8, error) {
+// read reads an item's file, decodes it and prepares it for devices that take r.
+func (c *Classifier) read(item Item, r netplan.Resizing, stats *StreamStats) ([]uint8, error) {
 	if item.Err != nil {
 		return nil, item.Err
 	}
@@ -252,7 +255,7 @@ func (c *Classifier) read(item Item, stats *StreamStats) ([]uint8, error) {
 		if item.Height != c.input.H || item.Width != c.input.W || len(data) != c.input.NumElements() {
 			return nil, fmt.Errorf("vkinfer: a prepared picture of %d×%d pixels and %d bytes, want %d×%d and %d", item.Height, item.Width, len(data), c.input.H, c.input.W, c.input.NumElements())
 		}
-		return data, nil
+		return c.preparedPicture(data, r), nil
 	}
 	part, err := c.transform.DecodePart(data, c.limits)
 	if err != nil {
@@ -260,7 +263,7 @@ func (c *Classifier) read(item Item, stats *StreamStats) ([]uint8, error) {
 		return nil, err
 	}
 	at = stats.count(stageDecode, at, 1, part.Bytes())
-	picture := c.transform.ApplyPart(part)
+	picture := c.prepared(part, r)
 	stats.count(stageResize, at, 1, 0)
 	return picture, nil
 }
@@ -316,17 +319,20 @@ func (s *stream) assemble() {
 
 // run puts batches through net, and when that fails through another.
 func (s *stream) run(net *Classifier) {
-	size := s.c.input.NumElements()
-	var pictures []uint8
+	var buffer []uint8
 	for batch := range s.batches {
 		start := time.Now()
-		pictures = pictures[:0]
+		var list [][]byte
+		bytes := 0
 		for _, p := range batch {
-			pictures = append(pictures, p.picture[:size]...)
+			list, bytes = append(list, p.picture), bytes+len(p.picture)
 			p.picture = nil
 		}
+		if s.resizing.Bytes == 0 { // once for all networks that run them
+			list = [][]byte{gather(list, &buffer)}
+		}
 		gathered := time.Now()
-		for err := s.through(net, pictures, batch); err != nil; err = s.through(net, pictures, batch) {
+		for err := s.through(net, list, batch); err != nil; err = s.through(net, list, batch) {
 			if s.ctx.Err() != nil {
 				return
 			}
@@ -335,17 +341,23 @@ func (s *stream) run(net *Classifier) {
 				return
 			}
 		}
-		s.opts.Stats.countDevice(1+slices.Index(s.opts.Further, net), start, gathered, len(batch))
+		s.opts.Stats.countDevice(1+slices.Index(s.opts.Further, net), start, gathered, len(batch), bytes)
 		for _, p := range batch {
 			s.finish(p)
 		}
 	}
 }
 
-// through runs a batch on one device, and on those beside it.
-func (s *stream) through(net *Classifier, pictures []uint8, batch []*streamed) error {
+// through runs a batch on one device, and on those beside it: parts of pictures, or all pictures in one list.
+func (s *stream) through(net *Classifier, list [][]byte, batch []*streamed) error {
 	for k, c := range append([]*Classifier{net}, s.opts.Beside...) {
-		logits, err := c.engine.runPictures(s.ctx, pictures, len(batch))
+		var logits []float32
+		var err error
+		if s.resizing.Bytes > 0 {
+			logits, err = c.engine.runParts(s.ctx, list)
+		} else {
+			logits, err = c.engine.runPictures(s.ctx, list[0], len(batch))
+		}
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,6 @@ type StreamStats struct {
 	start   time.Time
 	lanes   [numStages]int
 	devices []deviceCount // one for each device
-	picture int           // bytes of a prepared one
 }
 
 // StreamReport is what a Stream did up to a moment.
@@ -152,6 +151,7 @@ type deviceCount struct {
 	name        string
 	batches     atomic.Int64
 	pictures    atomic.Int64
+	bytes       atomic.Int64 // of prepared pictures
 	nanoseconds atomic.Int64 // a lane had a batch
 	gathering   atomic.Int64 // nanoseconds: a batch was put together
 	engines     []phaser     // none if one of them does not count
@@ -216,7 +216,7 @@ func (s *StreamStats) Report() StreamReport {
 			t.Busy, t.Pictures, t.Lanes = t.Busy+busy, t.Pictures+d.Pictures, t.Lanes+d.Lanes
 		}
 		r.Stages[stageCompute].Lanes += d.ComputeLanes - d.Lanes
-		r.Stages[stageUpload].Bytes += d.Pictures * int64(s.picture)
+		r.Stages[stageUpload].Bytes += s.devices[i].bytes.Load()
 	}
 	return r
 }
@@ -248,7 +248,7 @@ func (s *StreamStats) begin(c *Classifier, opts StreamOptions) {
 	for stage, n := range map[int]int{stageSource: 1, stageRead: c.workers, stageDecode: c.workers, stageResize: c.workers, stageLoop: 1} {
 		s.lanes[stage] = n
 	}
-	s.picture, s.start = c.input.NumElements(), time.Now()
+	s.start = time.Now()
 	s.begun.Store(true)
 }
 
@@ -301,13 +301,14 @@ func (s *StreamStats) taken(queue int) {
 }
 
 // countDevice counts a batch that was put together from start to gathered, and on a device until now.
-func (s *StreamStats) countDevice(device int, start, gathered time.Time, pictures int) {
+func (s *StreamStats) countDevice(device int, start, gathered time.Time, pictures, bytes int) {
 	if s == nil {
 		return
 	}
 	d := &s.devices[device]
 	d.batches.Add(1)
 	d.pictures.Add(int64(pictures))
+	d.bytes.Add(int64(bytes))
 	d.gathering.Add(int64(gathered.Sub(start)))
 	d.nanoseconds.Add(int64(time.Since(start)))
 }

@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/graph"
 	"github.com/vkinfer/vkinfer/netplan/models"
 	"github.com/vkinfer/vkinfer/netplan/preprocess"
@@ -32,6 +33,8 @@ type meanEngine struct {
 	calls atomic.Int64
 	most  atomic.Int64 // largest batch seen
 }
+
+func (e *meanEngine) resizing() netplan.Resizing { return netplan.Resizing{} }
 
 func (e *meanEngine) info() DeviceInfo { return DeviceInfo{MaxBatch: e.batch} }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/vkinfer/vkinfer/cpuref"
+	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/graph"
 )
 
@@ -54,8 +55,8 @@ func (e *gpuEngine) trace(ctx context.Context, input []float32, n int, keep func
 	}
 	var logits []float32
 	for i, v := range values {
-		if e.plan.Pictures != nil && i == e.plan.Pictures.Tensor {
-			continue // not of this run
+		if v.Layout == netplan.HWC {
+			continue // what other ways in are given, and make
 		}
 		name := v.Yields
 		if name == "" {

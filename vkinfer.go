@@ -47,6 +47,7 @@ type Options struct {
 	// FastDecode decodes large JPEGs at a half, a quarter or an eighth of their size, which is faster; pictures and
 	// logits are not exact then (preprocess.Transform.FastDecode).
 	FastDecode bool
+	Resize     string // who resizes pictures: ResizeCPU or ResizeGPU, "" for what suits the device
 
 	// PipelineCache is the folder for compiled pipelines, "off" for none, "" for the user's cache (gpu.Options).
 	PipelineCache string
@@ -73,6 +74,8 @@ type Classifier struct {
 type engine interface {
 	run(ctx context.Context, input []float32, n int) ([]float32, error)
 	runPictures(ctx context.Context, pictures []uint8, n int) ([]float32, error)
+	runParts(ctx context.Context, parts [][]byte) ([]float32, error)
+	resizing() netplan.Resizing // of the parts that runParts takes, zero for none
 	trace(ctx context.Context, input []float32, n int, keep func(TracedValue) error) ([]float32, error)
 	info() DeviceInfo
 	messages() []string

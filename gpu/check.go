@@ -72,6 +72,14 @@ func checkTensors(p *netplan.Plan, d *Device, batch int64) error {
 			return planError(p, "tensor %d of %d is its input of pictures; wanted one of bytes, %v", i, len(p.Tensors), p.Input)
 		}
 	}
+	if p.Resize != nil {
+		if p.Pictures == nil {
+			return planError(p, "it resizes pictures without an input of pictures; wanted both")
+		}
+		if i := p.Resize.Tensor; i < 0 || i >= len(p.Tensors) || p.Tensors[i].DType != netplan.Uint8 || p.Tensors[i].Stride < int64(p.Resize.Bytes) {
+			return planError(p, "tensor %d of %d is its input of parts; wanted one of %d bytes", i, len(p.Tensors), p.Resize.Bytes)
+		}
+	}
 	for _, i := range append(p.InputTensors(), p.OutputTensor) {
 		// Tile sums mean something to their kernels only.
 		if t := &p.Tensors[i]; t.Layout == netplan.Tiles || t.Layout == netplan.HWC {

@@ -182,16 +182,19 @@ func (e *Executor) arenaUse() memoryUse {
 }
 
 // inputTensors returns what is given to a run, as it lies in the arena.
-func (e *Executor) inputTensors(pictures bool) []*netplan.Tensor {
-	if pictures {
-		return []*netplan.Tensor{&e.plan.Tensors[e.plan.Pictures.Tensor]}
+func (e *Executor) inputTensors(entry netplan.Entry) (list []*netplan.Tensor) {
+	if entry == netplan.EntryValues {
+		return e.inputs
 	}
-	return e.inputs
+	for _, i := range e.plan.EntryTensors(entry) {
+		list = append(list, &e.plan.Tensors[i])
+	}
+	return list
 }
 
 // inputStride is the bytes of one image's inputs as they are stored.
-func (e *Executor) inputStride(pictures bool) (bytes int64) {
-	for _, t := range e.inputTensors(pictures) {
+func (e *Executor) inputStride(entry netplan.Entry) (bytes int64) {
+	for _, t := range e.inputTensors(entry) {
 		bytes += t.Stride
 	}
 	return bytes

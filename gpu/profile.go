@@ -6,6 +6,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/vkinfer/vkinfer/netplan"
 	vk "github.com/vulkan-go/vulkan"
 )
 
@@ -139,7 +140,7 @@ func (s *slot) profile(ctx context.Context, input []float32, n int, opts Profile
 		if err != nil {
 			return nil, err
 		}
-		if err := s.getOutput(n, false, results); err != nil { // for its checks
+		if err := s.getOutput(n, netplan.EntryValues, results); err != nil { // for its checks
 			return nil, err
 		}
 		if i >= opts.Warmup {

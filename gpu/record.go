@@ -3,16 +3,17 @@ package gpu
 import (
 	"slices"
 
+	"github.com/vkinfer/vkinfer/netplan"
 	vk "github.com/vulkan-go/vulkan"
 )
 
 // recording is the commands of one batch size, submitted again and again.
 type recording struct {
-	n        int
-	pictures bool
-	pool     handle             // VkDescriptorPool
-	load     vk.CommandBuffer   // the input's copies, where another queue makes them
-	cmds     []vk.CommandBuffer // all else, submitted one after the other
+	n     int
+	entry netplan.Entry
+	pool  handle             // VkDescriptorPool
+	load  vk.CommandBuffer   // the input's copies, where another queue makes them
+	cmds  []vk.CommandBuffer // all else, submitted one after the other
 
 	inputs   *buffer       // where the inputs are if not in the arena; nil if they are
 	inputsAt map[int]int64 // offsets in it, by tensor
@@ -20,9 +21,9 @@ type recording struct {
 
 // recordingFor returns the commands for a batch of n, recording them if need be. The least recently used
 // one makes room; nothing is in flight then.
-func (s *slot) recordingFor(n int, pictures bool) (*recording, error) {
+func (s *slot) recordingFor(n int, entry netplan.Entry) (*recording, error) {
 	parts := min(s.pace.parts(int64(n)*s.plan.MACs, s.opts.SubmitBudget), len(s.plan.Dispatches))
-	if i := slices.IndexFunc(s.recorded, func(r *recording) bool { return r.n == n && r.pictures == pictures }); i >= 0 {
+	if i := slices.IndexFunc(s.recorded, func(r *recording) bool { return r.n == n && r.entry == entry }); i >= 0 {
 		r := s.recorded[i]
 		s.recorded = slices.Delete(s.recorded, i, i+1)
 		if have := len(r.cmds); have >= parts && have <= 2*parts {
@@ -35,7 +36,7 @@ func (s *slot) recordingFor(n int, pictures bool) (*recording, error) {
 		s.freeRecording(s.recorded[0])
 		s.recorded = slices.Delete(s.recorded, 0, 1)
 	}
-	r := &recording{n: n, pictures: pictures}
+	r := &recording{n: n, entry: entry}
 	if err := s.record(r, parts, nil); err != nil {
 		s.freeRecording(r)
 		return nil, err
@@ -51,7 +52,7 @@ func (s *slot) record(r *recording, parts int, queries *vk.QueryPool) error {
 	if err != nil {
 		return err
 	}
-	load, ops := s.opsIn(r.n, r.pictures), []shimOp(nil)
+	load, ops := s.opsIn(r.n, r.entry), []shimOp(nil)
 	switch {
 	case s.loadPool != nil && queries == nil:
 		if r.load, err = s.newCommandBuffer(s.loadPool, load, nil, false); err != nil {
@@ -83,11 +84,7 @@ func (e *Executor) opsDispatches(r *recording, sets []handle, parts int, queries
 	var push []uint32
 	divided := make([][]shimOp, 1, parts)
 	macs := int64(0)
-	for i := range e.plan.Dispatches {
-		d := &e.plan.Dispatches[i]
-		if i == 0 {
-			d = e.plan.First(r.pictures)
-		}
+	for i, d := range e.plan.Run(r.entry) {
 		if len(divided) < parts && macs >= e.plan.MACs*int64(len(divided))/int64(parts) && i > 0 {
 			divided = append(divided, nil)
 		}
@@ -114,12 +111,11 @@ func (e *Executor) opsDispatches(r *recording, sets []handle, parts int, queries
 // newSets allocates a descriptor set for every dispatch and points its bindings at a batch of r.n.
 func (s *slot) newSets(r *recording) ([]handle, error) {
 	d := s.d
-	dispatches := slices.Clone(s.plan.Dispatches)
-	dispatches[0] = *s.plan.First(r.pictures)
+	dispatches := s.plan.Run(r.entry)
 	layouts, sets := make([]handle, len(dispatches)), make([]handle, len(dispatches))
 	total := 0
 	for i := range dispatches {
-		_, _, layouts[i] = s.ps.of(&dispatches[i])
+		_, _, layouts[i] = s.ps.of(dispatches[i])
 		total += len(dispatches[i].Bind)
 	}
 	err := d.call("vkCreateDescriptorPool", func() (res vk.Result) {
@@ -189,7 +185,7 @@ func (s *slot) freeRecording(r *recording) {
 // opsIn prepares the arena: poison and guards where asked for, then the input's copy, which kernels do not see
 // before a barrier. In direct mode the host does all of it before the submit, which makes its writes visible by
 // itself.
-func (s *slot) opsIn(n int, pictures bool) []shimOp {
+func (s *slot) opsIn(n int, entry netplan.Entry) []shimOp {
 	if s.direct {
 		return nil
 	}
@@ -203,7 +199,7 @@ func (s *slot) opsIn(n int, pictures bool) []shimOp {
 		ops = append(ops, opFill(arena, 0, s.guard, guardWord), opFill(arena, s.guard+bytes, s.guard, guardWord))
 	}
 	from := s.guard
-	for _, in := range s.inputTensors(pictures) {
+	for _, in := range s.inputTensors(entry) {
 		size := int64(n) * in.Stride
 		ops = append(ops, opCopy(handleOf(s.upload.h), arena, from, s.guard+int64(n)*in.Offset, size))
 		from += size

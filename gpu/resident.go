@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/vkinfer/vkinfer/netplan"
 	vk "github.com/vulkan-go/vulkan"
 )
 
@@ -51,7 +52,7 @@ func (e *Executor) RunResident(ctx context.Context, input []float32, n, passes, 
 	if err := s.transfer(ctx, s.opsOut(n)); err != nil {
 		return nil, nil, err
 	}
-	return times, out, s.getOutput(n, false, out)
+	return times, out, s.getOutput(n, netplan.EntryValues, out)
 }
 
 // prepareResident puts the input into a buffer of r's own and records the passes.
@@ -72,7 +73,7 @@ func (s *slot) prepareResident(ctx context.Context, r *recording, input []float3
 	if err := s.putInput(feed{values: input}, n); err != nil {
 		return err
 	}
-	ops := append(s.opsIn(n, false), opBarrier(transferWrite, transferRead))
+	ops := append(s.opsIn(n, netplan.EntryValues), opBarrier(transferWrite, transferRead))
 	for i, at := range r.inputsAt {
 		t := &s.plan.Tensors[i]
 		ops = append(ops, opCopy(handleOf(s.arena.h), handleOf(r.inputs.h), s.guard+int64(n)*t.Offset, at, int64(n)*t.Stride))

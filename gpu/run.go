@@ -46,12 +46,36 @@ func (e *Executor) checkInput(input []float32, n int) error {
 }
 
 func (e *Executor) checkPictures(pictures []uint8, n int) error {
-	if e.plan.Pictures == nil {
+	if !e.plan.Has(netplan.EntryPictures) {
 		return planError(e.plan, "it takes no pictures; wanted one made with netplan.Options.Pictures")
 	}
 	if per := e.plan.Input.NumElements(); n < 1 || len(pictures) != n*per {
 		return fmt.Errorf("gpu: %s: pictures of %d bytes for a batch of %d; wanted at least one of %d bytes (%v)",
 			e.plan.Model, len(pictures), n, per, e.plan.Input)
+	}
+	return nil
+}
+
+// RunParts is Run for the parts of n pictures (preprocess.PackPart), which the plan's first kernels resize and crop. The
+// plan must have been made for them (netplan.Options.Resize).
+func (e *Executor) RunParts(ctx context.Context, parts [][]byte) ([]float32, error) {
+	if err := e.checkParts(parts); err != nil {
+		return nil, err
+	}
+	return e.run(ctx, feed{parts: parts}, len(parts))
+}
+
+func (e *Executor) checkParts(parts [][]byte) error {
+	if !e.plan.Has(netplan.EntryParts) {
+		return planError(e.plan, "it resizes no pictures; wanted one made with netplan.Options.Resize")
+	}
+	if len(parts) == 0 {
+		return fmt.Errorf("gpu: %s: no parts of pictures; wanted at least one", e.plan.Model)
+	}
+	for i, p := range parts {
+		if len(p) == 0 || len(p) > e.plan.Resize.Bytes {
+			return fmt.Errorf("gpu: %s: part %d of %d has %d bytes; wanted 1 to %d", e.plan.Model, i, len(parts), len(p), e.plan.Resize.Bytes)
+		}
 	}
 	return nil
 }
@@ -124,7 +148,7 @@ func (s *slot) start(ctx context.Context, in feed, n int) (*recording, error) {
 	if err := s.wait(ctx); err != nil { // a run whose caller gave up may still be at work
 		return nil, err
 	}
-	r, err := s.recordingFor(n, in.isPictures())
+	r, err := s.recordingFor(n, in.entry())
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +167,7 @@ func (s *slot) finish(ctx context.Context, r *recording, out []float32) error {
 		return err
 	}
 	defer count(&s.phases.readback, time.Now())
-	return s.getOutput(r.n, r.pictures, out)
+	return s.getOutput(r.n, r.entry, out)
 }
 
 // runBatch runs one submit.
@@ -265,7 +289,7 @@ func (s *slot) transfer(ctx context.Context, ops []shimOp) error {
 
 // putInput writes the input where the device finds it: into the arena itself or the upload buffer.
 func (s *slot) putInput(in feed, n int) error {
-	b, size := s.upload, int64(n)*s.inputStride(in.isPictures())
+	b, size := s.upload, int64(n)*s.inputStride(in.entry())
 	if s.direct {
 		b = s.arena
 		bytes := int64(n) * s.plan.ArenaBytes
@@ -283,7 +307,7 @@ func (s *slot) putInput(in feed, n int) error {
 		}
 	}
 	first, at := 0, s.guard
-	for _, t := range s.inputTensors(in.isPictures()) {
+	for _, t := range s.inputTensors(in.entry()) {
 		if s.direct {
 			at = s.guard + int64(n)*t.Offset
 		}
@@ -349,7 +373,7 @@ func fillWords(b []byte, word uint32) {
 }
 
 // getOutput reads n rows of logits, stripped of their padding, after looking at the guards.
-func (s *slot) getOutput(n int, pictures bool, out []float32) error {
+func (s *slot) getOutput(n int, entry netplan.Entry, out []float32) error {
 	t := s.output()
 	b, at := s.back, s.guard
 	if s.direct {
@@ -359,7 +383,7 @@ func (s *slot) getOutput(n int, pictures bool, out []float32) error {
 		if err := b.invalidate(0, b.size); err != nil {
 			return err
 		}
-		if err := s.checkGuards(n, pictures); err != nil {
+		if err := s.checkGuards(n, entry); err != nil {
 			return err
 		}
 	} else if err := b.invalidate(at, int64(n)*t.Stride); err != nil {
@@ -377,7 +401,7 @@ func (s *slot) getOutput(n int, pictures bool, out []float32) error {
 }
 
 // checkGuards looks at the guard words around arena, weights and staging after a run of n.
-func (s *slot) checkGuards(n int, pictures bool) error {
+func (s *slot) checkGuards(n int, entry netplan.Entry) error {
 	g, arena := s.guard, int64(n)*s.plan.ArenaBytes
 	type place struct {
 		name   string
@@ -387,7 +411,7 @@ func (s *slot) checkGuards(n int, pictures bool) error {
 	places := []place{{"before the arena", s.arena, 0}, {"after the arena", s.arena, g + arena},
 		{"before the weights", s.weights, 0}, {"after the weights", s.weights, s.weights.size - g}}
 	if !s.direct {
-		out, in := int64(n)*s.output().Stride, int64(n)*s.inputStride(pictures)
+		out, in := int64(n)*s.output().Stride, int64(n)*s.inputStride(entry)
 		for i := range places {
 			places[i].b, places[i].offset = s.back, 2*g+out+int64(i)*g
 		}

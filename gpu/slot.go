@@ -83,9 +83,11 @@ func (s *slot) allocate(batch int) (err error) {
 	if s.arena, err = s.d.newBuffer(n*s.plan.ArenaBytes+2*s.guard, s.arenaUse()); err != nil || s.direct {
 		return err
 	}
-	in := s.inputStride(false)
-	if s.plan.Pictures != nil {
-		in = max(in, s.inputStride(true))
+	in := s.inputStride(netplan.EntryValues)
+	for _, entry := range []netplan.Entry{netplan.EntryPictures, netplan.EntryParts} {
+		if s.plan.Has(entry) {
+			in = max(in, s.inputStride(entry))
+		}
 	}
 	if s.upload, err = s.d.newBuffer(n*in+2*s.guard, useUpload); err != nil {
 		return err
@@ -120,17 +122,29 @@ func (s *slot) destroy() {
 	s.fence, s.pool, s.loadPool = nil, nil, nil
 }
 
-// feed is what a batch is made from: values or pictures, of as many images.
+// feed is what a batch is made from: values, pictures or parts of them, of as many images.
 type feed struct {
 	values   []float32
 	pictures []uint8
+	parts    [][]byte
 }
 
-func (f feed) isPictures() bool { return f.pictures != nil }
+func (f feed) entry() netplan.Entry {
+	switch {
+	case f.pictures != nil:
+		return netplan.EntryPictures
+	case f.parts != nil:
+		return netplan.EntryParts
+	}
+	return netplan.EntryValues
+}
 
 // part returns n images from the first on.
 func (f feed) part(e *Executor, first, n int) feed {
-	if f.isPictures() {
+	switch f.entry() {
+	case netplan.EntryParts:
+		return feed{parts: f.parts[first:][:n]}
+	case netplan.EntryPictures:
 		per := e.plan.Input.NumElements()
 		return feed{pictures: f.pictures[first*per:][:n*per]}
 	}
@@ -140,7 +154,11 @@ func (f feed) part(e *Executor, first, n int) feed {
 // put stores image i's part of a tensor, whose first value is that number of the image's.
 func (f feed) put(e *Executor, t *netplan.Tensor, i, first int, dst []byte) {
 	n := t.Shape.NumElements()
-	if f.isPictures() {
+	switch f.entry() {
+	case netplan.EntryParts:
+		copy(dst, f.parts[i])
+		return
+	case netplan.EntryPictures:
 		copy(dst, f.pictures[i*n:][:n])
 		return
 	}

@@ -46,6 +46,14 @@ func (e *Executor) TracePictures(ctx context.Context, pictures []uint8, n int) (
 	return e.trace(ctx, feed{pictures: pictures}, n)
 }
 
+// TraceParts is Trace for parts of pictures, as RunParts takes them.
+func (e *Executor) TraceParts(ctx context.Context, parts [][]byte) ([]TraceValue, error) {
+	if err := e.checkParts(parts); err != nil {
+		return nil, err
+	}
+	return e.trace(ctx, feed{parts: parts}, len(parts))
+}
+
 func (e *Executor) trace(ctx context.Context, in feed, n int) ([]TraceValue, error) {
 	if err := e.checkApart(); err != nil {
 		return nil, err
@@ -55,7 +63,7 @@ func (e *Executor) trace(ctx context.Context, in feed, n int) ([]TraceValue, err
 		return nil, err
 	}
 	defer e.release(s)
-	values := e.traceValues(in.isPictures())
+	values := e.traceValues(in.entry())
 	results := make([]float32, e.batch*e.output().Shape.NumElements())
 	for first := 0; first < n; first += e.batch {
 		k := min(e.batch, n-first)
@@ -109,16 +117,12 @@ func (s *slot) checkGaps(ctx context.Context, staging *buffer, n int64) error {
 	return nil
 }
 
-func (e *Executor) traceValues(pictures bool) []TraceValue {
+func (e *Executor) traceValues(entry netplan.Entry) []TraceValue {
 	values := make([]TraceValue, len(e.plan.Tensors))
 	for i, t := range e.plan.Tensors {
 		values[i] = TraceValue{Name: t.Name, Yields: t.Yields, Shape: t.Shape, Layout: t.Layout, DType: t.DType}
 	}
-	for i := range e.plan.Dispatches {
-		d := &e.plan.Dispatches[i]
-		if i == 0 {
-			d = e.plan.First(pictures)
-		}
+	for _, d := range e.plan.Run(entry) {
 		for _, b := range d.Bind {
 			if b.Tensor >= 0 && b.Write {
 				values[b.Tensor].Kernel = d.Kernel

@@ -47,6 +47,8 @@ type Options struct {
 	// Pictures gives the plan a second input, for 8-bit pictures, which its first kernel turns into values
 	// (Plan.Pictures). nil is none.
 	Pictures *Normalization
+	// Resize gives the plan a third input, for parts of pictures, which it resizes and crops (Plan.Resize). nil is none.
+	Resize *Resizing
 	// KeepAll gives every tensor its own place in the arena, so that all can be read after a run.
 	KeepAll bool
 	// Guard keeps at least so many bytes per image free before and after every tensor. With KeepAll nothing
@@ -86,6 +88,11 @@ func Lower(g *graph.Graph, caps Caps, opts Options) (*Plan, error) {
 	p.InputTensor, p.OutputTensor = l.tensorOf[g.Input], l.tensorOf[g.Output]
 	if opts.Pictures != nil && p.Pictures == nil {
 		return nil, fmt.Errorf("netplan: %s: its first node reads no picture, want a convolution of three planes", g.Model)
+	}
+	if opts.Resize != nil {
+		if err := l.resize(*opts.Resize); err != nil {
+			return nil, err
+		}
 	}
 	for _, id := range g.Inputs()[1:] {
 		p.Feeds = append(p.Feeds, l.tensorOf[id])
@@ -231,6 +238,14 @@ func (l *lowering) dispatch(n *graph.Node, d Dispatch) error {
 
 // complete returns d with its figures after comparing it with what its kernel declares.
 func (l *lowering) complete(n *graph.Node, d Dispatch) (Dispatch, error) {
+	d, err := l.completeAs(n.Name, d)
+	d.MACs = l.g.MACs(n)
+	d.Least = leastBytes(l.g, n, l.stored.Size())
+	return d, err
+}
+
+// completeAs is complete for what no node computes.
+func (l *lowering) completeAs(name string, d Dispatch) (Dispatch, error) {
 	k, ok := shaders.Lookup(d.Kernel)
 	if !ok {
 		return d, fmt.Errorf("kernel %s is not compiled in", d.Kernel)
@@ -247,9 +262,7 @@ func (l *lowering) complete(n *graph.Node, d Dispatch) (Dispatch, error) {
 			d.Bytes += l.plan.Tensors[t].Stride
 		}
 	}
-	d.Node = n.Name
-	d.MACs = l.g.MACs(n)
-	d.Least = leastBytes(l.g, n, l.stored.Size())
+	d.Node = name
 	return d, nil
 }
 

@@ -29,6 +29,11 @@ func setLifetimes(p *Plan) {
 	if p.Pictures != nil {
 		p.Tensors[p.Pictures.Tensor].First, p.Tensors[p.Pictures.Tensor].Last = -1, 0
 	}
+	if p.Resize != nil {
+		for _, b := range p.Resize.Dispatches[0].Bind {
+			p.Tensors[b.Tensor].First, p.Tensors[b.Tensor].Last = -1, 0
+		}
+	}
 	p.Tensors[p.OutputTensor].Last = len(p.Dispatches)
 }
 
@@ -120,7 +125,7 @@ func maxBatch(p *Plan, caps Caps) (int, error) {
 			return 0, err
 		}
 	}
-	for _, d := range p.Dispatches {
+	for d := range p.All() {
 		for _, b := range d.Bind {
 			if b.Tensor < 0 && b.Size > caps.MaxStorageBufferRange {
 				return 0, fmt.Errorf("netplan: %s: weights of %s are %d bytes, device %q binds at most %d", p.Model, d.Node, b.Size, caps.Name, caps.MaxStorageBufferRange)

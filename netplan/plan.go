@@ -25,6 +25,7 @@ type Plan struct {
 	Feeds        []int // tensors of the further inputs of a fragment; none for a network
 	OutputTensor int
 	Pictures     *Pictures // nil unless Options.Pictures asked for it
+	Resize       *Resize   // nil unless Options.Resize asked for it
 	MaxBatch     int       // the largest batch the device's limits allow in one submit
 
 	MACs  int64 // multiply-adds per image
@@ -38,15 +39,7 @@ type Pictures struct {
 	Dispatch Dispatch // in the place of the first one
 }
 
-// First returns the plan's first dispatch: of pictures, where these are its input.
-func (p *Plan) First(pictures bool) *Dispatch {
-	if pictures {
-		return &p.Pictures.Dispatch
-	}
-	return &p.Dispatches[0]
-}
-
-// All returns every dispatch of the plan, that of Pictures last.
+// All returns every dispatch of the plan, those of Pictures and Resize last.
 func (p *Plan) All() iter.Seq[*Dispatch] {
 	return func(yield func(*Dispatch) bool) {
 		for i := range p.Dispatches {
@@ -54,8 +47,11 @@ func (p *Plan) All() iter.Seq[*Dispatch] {
 				return
 			}
 		}
-		if p.Pictures != nil {
-			yield(&p.Pictures.Dispatch)
+		if p.Pictures != nil && !yield(&p.Pictures.Dispatch) {
+			return
+		}
+		if p.Resize != nil && yield(&p.Resize.Dispatches[0]) {
+			yield(&p.Resize.Dispatches[1])
 		}
 	}
 }

@@ -43,6 +43,10 @@ func (p *Plan) WriteText(w io.Writer) error {
 	fmt.Fprintf(w, "weights %d bytes, hash %016x; largest batch %d\n\n", len(p.Weights), h.Sum64(), p.MaxBatch)
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "#\tnode\tkernel\tspec\tpush\tgroups\tbarrier\tbind\tmultiply-adds\tbytes\tleast")
+	if p.Resize != nil {
+		writeDispatch(tw, "-2", &p.Resize.Dispatches[0])
+		writeDispatch(tw, "-1", &p.Resize.Dispatches[1])
+	}
 	if p.Pictures != nil {
 		writeDispatch(tw, "0'", &p.Pictures.Dispatch)
 	}

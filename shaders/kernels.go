@@ -26,6 +26,7 @@ var Variants = slices.Concat(
 	[]Variant{
 		{Name: "linear_f32", Source: "linear.comp"},
 		{Name: "se_f32", Source: "se.comp"},
+		{Name: "resize", Source: "resize.comp"},
 
 		// No part of any network: what a device can do at most (gpu.Device.Roofs).
 		{Name: "roof_copy", Source: "roof_copy.comp"},

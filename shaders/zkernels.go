@@ -417,6 +417,20 @@ var reflections = map[string]Reflection{
 			{ID: 3, Name: "IMAGES", Default: 1},
 		},
 	},
+	"resize": {
+		Bindings: []Binding{
+			{Name: "P", Write: false},
+			{Name: "R", Write: false},
+			{Name: "Y", Write: true},
+		},
+		PushBytes: 20,
+		Spec: []SpecConst{
+			{ID: 0, Name: "", Default: 1},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "VERTICAL", Default: 0},
+		},
+	},
 	"roof_copy": {
 		Bindings: []Binding{
 			{Name: "X", Write: false},

@@ -117,6 +117,7 @@ benchmark prints at its end; csv and json have the same columns among others; be
 	numberFlag(cmd, &b.warmup, "warmup", "", 2, 0, maxRuns, "runs before the first that counts")
 	f.DurationVar(&b.minTime, "min-time", time.Second, "`TIME` that the runs take together, at least, such as 10s")
 	choiceFlag(cmd, &b.format, "output", "o", "form of the results", "md", "csv", "json", "jsonl", "timm", "benchstat")
+	b.net.addResize(cmd)
 	f.StringArrayVar(&b.images, "images", nil, "measure the stream of the pictures in `DIR`: a folder, archive, array or file as 'vkinfer classify' takes them; may be given several times")
 	b.metrics.add(cmd)
 	return cmd
@@ -319,7 +320,7 @@ type benchRow struct {
 func (b *bencher) device(ctx context.Context, spec *models.Spec, device, precision, checkpoint string) (rows []benchRow, err error) {
 	resetPeakRSS()
 	largest := slices.Max(b.batches)
-	opts := vkinfer.Options{Workers: b.workers, Checkpoint: checkpoint, Device: device, Precision: precision, Kernels: b.net.kernelsOption(), ImgSize: b.net.imgSize, MaxBatch: largest, NoQuirks: b.noQuirks}
+	opts := vkinfer.Options{Workers: b.workers, Checkpoint: checkpoint, Device: device, Precision: precision, Kernels: b.net.kernelsOption(), Resize: vkinfer.ResizeCPU, ImgSize: b.net.imgSize, MaxBatch: largest, NoQuirks: b.noQuirks}
 	b.log.Info(fmt.Sprintf("%s on %s: opening", spec.Name, device))
 	row := benchRow{benchHead: newBenchHead(spec.Name), Timed: "Classifier.RunPictures, with transfers"}
 	c, err := b.openTwice(ctx, spec, opts, &row)

@@ -83,6 +83,7 @@ The columns of csv are filename, index_0.., label_0.., prob_0.. (without numbers
 	numberFlag(cmd, &c.workers, "workers", "j", runtime.GOMAXPROCS(0), 1, 1024, "pictures that are decoded at once")
 	f.Var(&c.cropPct, "crop-pct", "share of the resized picture that the centre crop keeps (default the model's own)")
 	addFastDecode(cmd, &c.fast)
+	c.net.addResize(cmd)
 	f.StringVar(&c.classMap, "class-map", "", "`FILE` with the names of the classes, one per line (default ImageNet's for 1000 classes)")
 	f.BoolVarP(&c.null, "null", "0", false, "paths in a list on standard input end with a zero byte (find -print0)")
 	choiceFlag(cmd, &c.format, "output", "o", "form of the results", results.Formats...)

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/vkinfer/vkinfer"
 	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/models"
 )
@@ -174,6 +175,7 @@ type netFlags struct {
 	device     string
 	precision  string
 	kernels    string
+	resize     string
 	imgSize    int // 0: the model's own
 	batch      int
 	seed       seedValue
@@ -229,6 +231,11 @@ func (f *netFlags) addImgSize(cmd *cobra.Command) {
 // addFastDecode adds --fast-decode to what prepares pictures.
 func addFastDecode(cmd *cobra.Command, value *bool) {
 	cmd.Flags().BoolVar(value, "fast-decode", false, "decode large JPEGs at 1/2, 1/4 or 1/8 of their size: faster, but pictures and logits are not exactly the published evaluation's")
+}
+
+// addResize adds --resize to what runs pictures through networks.
+func (f *netFlags) addResize(cmd *cobra.Command) {
+	choiceFlag(cmd, &f.resize, "resize", "", "who resizes and crops pictures, to the same bits: cpu, the workers that decode; gpu, the device; auto, what suits it", "auto", vkinfer.ResizeCPU, vkinfer.ResizeGPU)
 }
 
 // decoding is how the results name the two ways to decode.

@@ -114,6 +114,10 @@ func (a *app) labels(path string) ([]string, error) {
 // open prepares a network on a device.
 func (a *app) open(ctx context.Context, spec *models.Spec, sd *weights.StateDict, f *netFlags, opts vkinfer.Options) (*vkinfer.Classifier, error) {
 	opts.StateDict, opts.Device, opts.Precision, opts.MaxBatch = sd, f.device, f.precision, f.batch
+	opts.Resize = vkinfer.ResizeCPU
+	if f.resize != "" { // a command that runs pictures
+		opts.Resize = strings.TrimPrefix(f.resize, "auto")
+	}
 	opts.NoQuirks = a.noQuirks
 	if opts.Height == 0 {
 		opts.ImgSize = f.imgSize

@@ -118,6 +118,7 @@ of any precision is lower.`,
 	numberFlag(cmd, &v.workers, "workers", "j", runtime.GOMAXPROCS(0), 1, 1024, "pictures that are decoded at once")
 	f.Var(&v.cropPct, "crop-pct", "share of the resized picture that the centre crop keeps (default the model's own)")
 	addFastDecode(cmd, &v.fast)
+	v.net.addResize(cmd)
 	f.StringVar(&v.classMap, "class-map", "", "`FILE` with the folder of each class, one name per line, in index order")
 	f.StringVar(&v.realLabels, "real-labels", "", "`FILE` real.json with the reassessed labels of ImageNet's validation set")
 	numberFlag(cmd, &v.logFreq, "log-freq", "", 10, 1, 1<<31-1, "batches between two lines of the log (where no progress bar is shown)")

@@ -256,7 +256,7 @@ func (r *verifyRun) candidate(ctx context.Context, spec *models.Spec, sd *weight
 			n.Replays, err = conformance.Replay(ctx, s, r.replays, func(done int) { bar.Set(int64(done)) })
 			return err
 		}},
-		{"invariances", "kind", 5, func(bar *console.Progress) (err error) {
+		{"invariances", "kind", 6, func(bar *console.Progress) (err error) {
 			n.Invariances, err = conformance.Invariances(ctx, several, func(what string) { bar.Add(1); r.log.Debug(spec.Name + ": " + what) })
 			return err
 		}},

@@ -74,7 +74,7 @@ func all(decode func(data []byte) (*RGB, error)) func([]byte, func(w, h int) win
 		if err != nil {
 			return nil, err
 		}
-		return whole(img), nil
+		return Whole(img), nil
 	}
 }
 

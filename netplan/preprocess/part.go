@@ -34,8 +34,8 @@ func (p *Part) row(y, x0, x1 int) []byte {
 	return row[(x0-p.rect.x0)*3 : (x1-p.rect.x0)*3]
 }
 
-// whole makes a Part of all of a picture.
-func whole(img *RGB) *Part { return &Part{img.W, img.H, window{1, rect{0, 0, img.W, img.H}}, img.Pix} }
+// Whole makes a Part of all of a picture.
+func Whole(img *RGB) *Part { return &Part{img.W, img.H, window{1, rect{0, 0, img.W, img.H}}, img.Pix} }
 
 // DecodePart is Decode for a picture that will go through the transform and nothing else: of a JPEG, pixels that the
 // crop leaves out are not computed, and with FastDecode it is decoded at a reduced size. All of the file is read and
@@ -52,14 +52,11 @@ func (tr Transform) DecodePart(data []byte, lim Limits) (*Part, error) {
 
 // ApplyPart is Apply for what DecodePart of the same transform returned.
 func (tr Transform) ApplyPart(p *Part) []uint8 {
-	if tr.Check() != nil || p == nil || p.w < 1 || p.h < 1 || p.reduce < 1 || len(p.pix) < p.rect.w()*p.rect.h()*3 {
+	if !tr.fits(p) {
 		return nil
 	}
 	rw, rh := tr.ResizedSize(p.w, p.h)
 	x, y := cropSpan(rw, tr.Size), cropSpan(rh, tr.Size)
-	if need := tr.needs(p.w, p.h, p.reduce); need.x0 < p.rect.x0 || need.y0 < p.rect.y0 || need.x1 > p.rect.x1 || need.y1 > p.rect.y1 {
-		return nil // another transform's
-	}
 	if x.n == tr.Size && y.n == tr.Size {
 		return resizeCrop(p, rw, rh, x, y)
 	}
@@ -69,6 +66,15 @@ func (tr Transform) ApplyPart(p *Part) []uint8 {
 		copy(out[((y.pad+row)*tr.Size+x.pad)*3:], part[row*x.n*3:(row+1)*x.n*3])
 	}
 	return out
+}
+
+// fits reports whether p is a picture of which all was decoded that the transform looks at.
+func (tr Transform) fits(p *Part) bool {
+	if tr.Check() != nil || p == nil || p.w < 1 || p.h < 1 || p.reduce < 1 || len(p.pix) < p.rect.w()*p.rect.h()*3 {
+		return false
+	}
+	need := tr.needs(p.w, p.h, p.reduce)
+	return need.x0 >= p.rect.x0 && need.y0 >= p.rect.y0 && need.x1 <= p.rect.x1 && need.y1 <= p.rect.y1
 }
 
 // needs returns what the transform looks at in a picture of w×h pixels that was reduced.

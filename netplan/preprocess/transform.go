@@ -83,7 +83,7 @@ func (tr Transform) Apply(img *RGB) []uint8 {
 	if img == nil || img.W < 1 || img.H < 1 || len(img.Pix)/3/img.W < img.H {
 		return nil
 	}
-	return tr.ApplyPart(whole(img))
+	return tr.ApplyPart(Whole(img))
 }
 
 // span is what a centre crop takes of one dimension: n pixels starting at first, put down at pad.

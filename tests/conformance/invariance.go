@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"github.com/vkinfer/vkinfer/gpu"
+	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/graph"
+	"github.com/vkinfer/vkinfer/netplan/preprocess"
 )
 
 // Check is the verdict on a property that whole runs must have.
@@ -22,7 +25,7 @@ func (c Check) OK() bool { return c.Verdict == "ok" }
 
 // Invariances checks that things which must not matter do not, to the last bit: an image's logits are the
 // same alone, in every slot, among other neighbours, in a batch split anyhow, in an arena laid out otherwise,
-// on another executor and on the device opened again; and exchanging or doubling the rows of the classifier
+// on another executor, on the device opened again and, of square inputs, from pictures that the device resizes; and exchanging or doubling the rows of the classifier
 // exchanges or doubles the logits. It takes at least 2 images. progress, if not nil, is told of each kind of
 // change. The checks made before an error are returned beside it.
 func Invariances(ctx context.Context, s Subject, progress func(string)) ([]Check, error) {
@@ -50,7 +53,7 @@ func Invariances(ctx context.Context, s Subject, progress func(string)) ([]Check
 		name string
 		run  func(*gpu.Executor) error
 	}{{"order of images", v.images}, {"splits of the batch", v.splits}, {"places in the arena", v.placements},
-		{"rows of the classifier", v.classifiers}, {"executors and devices", v.reopened}} {
+		{"rows of the classifier", v.classifiers}, {"executors and devices", v.reopened}, {"who resizes pictures", v.resized}} {
 		progress(step.name)
 		if err := step.run(exec); err != nil {
 			return v.checks, err
@@ -315,4 +318,56 @@ func Processes(ctx context.Context, hash string, runs int, child func(context.Co
 		}
 	}
 	return c, nil
+}
+
+// resized gives the network pictures that the CPU resized and cropped, and those that the device does. It wants a square
+// input.
+func (v *invariances) resized(*gpu.Executor) error {
+	in := v.Graph.InputShape()
+	if in.H != in.W {
+		return nil
+	}
+	tr := preprocess.Transform{Size: in.W, CropPct: 0.875, Mean: [3]float32{0.5, 0.5, 0.5}, Std: [3]float32{0.5, 0.5, 0.5}}
+	scale, offset := tr.Affine()
+	opts := v.Candidate.Options
+	opts.Pictures = &netplan.Normalization{Scale: scale, Offset: offset}
+	opts.Resize = &netplan.Resizing{Bytes: preprocess.PackedPictureBytes(tr.Size) * 3, Rows: 3 * tr.Size}
+	plan, err := netplan.Lower(v.graph, v.Device.Caps(), opts)
+	if err != nil {
+		return err
+	}
+	if v.Alter != nil {
+		v.Alter(plan)
+	}
+	exec, err := gpu.NewExecutor(v.Device, plan, gpu.ExecutorOptions{MaxBatch: v.N, Poison: true})
+	if err != nil {
+		return err
+	}
+	defer exec.Close()
+	rng := rand.New(rand.NewPCG(uint64(in.W), 1))
+	var pictures []uint8
+	var parts [][]byte
+	for i := range v.N {
+		size := [][2]int{{in.W, 2 * in.W}, {3 * in.W / 2, in.W + 1}, {in.W/3 + 1, in.W/2 + 1}}[i%3]
+		img := &preprocess.RGB{W: size[0], H: size[1], Pix: make([]uint8, 3*size[0]*size[1])}
+		for j := range img.Pix {
+			img.Pix[j] = uint8(rng.IntN(256))
+		}
+		part := preprocess.Whole(img)
+		packed := tr.PackPart(part, opts.Resize.Bytes, opts.Resize.Rows)
+		if packed == nil {
+			return fmt.Errorf("conformance: a picture of %v pixels takes more than %d bytes", size, opts.Resize.Bytes)
+		}
+		pictures, parts = append(pictures, tr.ApplyPart(part)...), append(parts, packed)
+	}
+	want, err := exec.RunPictures(v.ctx, pictures, v.N)
+	if err != nil {
+		return err
+	}
+	got, err := exec.RunParts(v.ctx, parts)
+	if err != nil {
+		return err
+	}
+	v.note("pictures resized by the device", 2, differ("resized by the device", got, want))
+	return nil
 }
