@@ -127,7 +127,7 @@ peers: build ## measure vkinfer beside PyTorch, ONNX Runtime and ncnn, with rati
 	@$(call cache,system) bench/peers/peers.py --vkinfer bin/vkinfer --python build/peers/venv/bin/python --json build/peers/peers.json $(PEERS_FLAGS)
 
 .PHONY: pipeline
-pipeline: build ## measure the way from JPEG files to classes beside timm with PyTorch, and decoding beside Pillow (PIPELINE_FLAGS=)
+pipeline: build ## measure the way from JPEG files to classes beside timm with PyTorch, and decoding, exact and fast, beside Pillow (PIPELINE_FLAGS=)
 	@bench/peers/setup.sh build/peers/venv
 	@$(call cache,system) bench/peers/pipeline.py --vkinfer bin/vkinfer --python build/peers/venv/bin/python $(PIPELINE_FLAGS)
 

@@ -34,8 +34,12 @@ type ExecutorOptions struct {
 	// after every run; one that was overwritten is ErrCorrupt.
 	Guards bool
 
-	lookup   lookupKernel // nil means shaders.Lookup; for tests
-	overhang int64        // bytes by which bindings of tensors reach too far; for tests of the guards
+	// Overhang is by how many bytes kernels may reach beyond the ends of tensors, as far as the device can bind so
+	// much. Drivers drop what a kernel writes out of bounds; with an overhang into guards (netplan.Options.Guard) it
+	// arrives there, and Trace notices.
+	Overhang int64
+
+	lookup lookupKernel // nil means shaders.Lookup; for tests
 }
 
 const (

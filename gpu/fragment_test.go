@@ -76,7 +76,7 @@ func TestTraceSeesStrayWrites(t *testing.T) {
 			p.Tensors[2].Offset += 512 // so that something lies behind the packed map and before the sums
 			p.ArenaBytes += 1024
 			p.Dispatches[1].Spec = []uint32{testLanes, 1, 1, 1, 0}
-			e := testExecutor(t, open(t, opts), p, ExecutorOptions{Poison: true, overhang: 64})
+			e := testExecutor(t, open(t, opts), p, ExecutorOptions{Poison: true, Overhang: 64})
 			_, err := e.Trace(t.Context(), testInput(testShape, 2, 1), 2)
 			if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "0 bytes into the gap after tensor sums is 0x40e00000 (7)") {
 				t.Errorf("got %v, want ErrCorrupt that names the word after the tensor", err)

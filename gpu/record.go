@@ -138,7 +138,7 @@ func (s *slot) newSets(r *recording) ([]handle, error) {
 			buf, offset, size := s.weights, s.guard+bind.Offset, bind.Size
 			if bind.Tensor >= 0 {
 				t := &s.plan.Tensors[bind.Tensor]
-				buf, offset, size = s.arena, s.guard+int64(r.n)*t.Offset, int64(r.n)*t.Stride+s.opts.overhang
+				buf, offset, size = s.arena, s.guard+int64(r.n)*t.Offset, min(int64(r.n)*t.Stride+s.opts.Overhang, d.info.Caps.MaxStorageBufferRange)
 				if at, ok := r.inputsAt[bind.Tensor]; ok {
 					buf, offset, size = r.inputs, at, int64(r.n)*t.Stride
 				}

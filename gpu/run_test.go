@@ -152,12 +152,12 @@ func TestGuards(t *testing.T) {
 				p.Tensors[i].Offset = alignUp(p.Tensors[i].Offset, 256)
 			}
 			d := open(t, opts)
-			clean := testExecutor(t, d, p, ExecutorOptions{Guards: true, overhang: 64})
+			clean := testExecutor(t, d, p, ExecutorOptions{Guards: true, Overhang: 64})
 			mustRun(t, clean, testInput(testShape, 2, 1), 2)
 			bad := *p
 			bad.Dispatches = slices.Clone(p.Dispatches)
 			bad.Dispatches[1].Spec = []uint32{testLanes, 1, 1, 1, 0}
-			spilled := testExecutor(t, d, &bad, ExecutorOptions{Guards: true, overhang: 64})
+			spilled := testExecutor(t, d, &bad, ExecutorOptions{Guards: true, Overhang: 64})
 			_, err := spilled.Run(t.Context(), testInput(testShape, 2, 1), 2)
 			if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "0 bytes into the guard after the arena is 0x40e00000") {
 				t.Errorf("got %v, want ErrCorrupt that names the word after the arena", err)

@@ -93,8 +93,13 @@ func (l *lowering) convDepthwise(n *graph.Node, op *graph.Conv, in *graph.Node) 
 	l.tensorOf[n.ID] = out
 	c4 := pad8(n.Shape.C) / 4
 	lx := depthwiseLanes(c4)
-	ly := 64 / lx
-	height := 4 / op.Stride // rows of a patch
+	lanes, rows := 64, 4
+	if l.plan.Kernels == KernelsShared {
+		// Half the registers, so that a GPU has twice the lanes at work to hide the memory's latency.
+		lanes, rows = 128, 2
+	}
+	ly := lanes / lx
+	height := rows / op.Stride // rows of a patch
 	patches := ceilDiv(n.Shape.H, height) * ceilDiv(n.Shape.W, strip)
 	perLane := ceilDiv(patches, ly*tilesMost)
 	tiles := ceilDiv(patches, ly*perLane)

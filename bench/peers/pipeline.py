@@ -7,7 +7,9 @@ It makes JPEG files of several sizes and chroma samplings out of seeded noise th
 (smooth, with edges and grain), and weights (`vkinfer synth`). Then both take turns over the same folder, with as many
 workers each: `vkinfer classify -j N`, and a DataLoader of N worker processes with timm's evaluation transform. Start-up
 is part of neither: timm's time begins with the first request to its loader, vkinfer's is that of its stream (--stages).
-Decoding alone, one core: Pillow's decode, bicubic resize and crop against package preprocess, interleaved too.
+Decoding alone, one core: Pillow's decode, bicubic resize and crop against package preprocess, interleaved too, of these
+pictures and of large ones (--large), and of large ones reduced while they are decoded: Pillow's draft mode against
+preprocess.Transform.FastDecode, which is --fast-decode. --decode-only leaves the rest out, and needs no torch.
 """
 
 import argparse
@@ -24,8 +26,8 @@ import sys, random
 import numpy as np
 from PIL import Image
 folder, count = sys.argv[1], int(sys.argv[2])
+sizes = [tuple(map(int, s.split("x"))) for s in sys.argv[3].split(",")]
 rng = np.random.default_rng(1)
-sizes = [(500, 375), (375, 500), (640, 480), (1024, 768), (400, 300), (800, 600), (333, 500)]
 for i in range(count):
     w, h = sizes[i % len(sizes)]
     base = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -74,14 +76,15 @@ print(json.dumps({"seconds": seconds, "top": top}))
 PILLOW = """
 import sys, os, io, time, json
 from PIL import Image
-folder, seconds = sys.argv[1], float(sys.argv[2])
+folder, seconds, fast = sys.argv[1], float(sys.argv[2]), sys.argv[3] == "fast"
 files = [open(os.path.join(folder, f), "rb").read() for f in sorted(os.listdir(folder))]
 def prepare(data):
-    image = Image.open(io.BytesIO(data)).convert("RGB")
+    image = Image.open(io.BytesIO(data))
     w, h = image.size
     short = int(240 / 0.882)
     size = (short, int(short * h / w)) if w <= h else (int(short * w / h), short)
-    image = image.resize(size, Image.BICUBIC)
+    drafted = fast and image.draft("RGB", (2 * size[0], 2 * size[1]))
+    image = image.convert("RGB").resize(size, Image.BICUBIC, box=drafted[1] if drafted else None)
     left, top = round((size[0] - 240) / 2.0), round((size[1] - 240) / 2.0)
     return image.crop((left, top, left + 240, top + 240)).tobytes()
 start, n = time.perf_counter(), 0
@@ -102,9 +105,44 @@ def spread(values):
     return f"{statistics.median(values):.3g} ({min(values):.3g} … {max(values):.3g})"
 
 
+SIZES = "500x375,375x500,640x480,1024x768,400x300,800x600,333x500"
+
+
+def decoding(options, pictures):
+    """Rates of one core in turns, as columns of a row: by "exact" and "fast", ours, Pillow's, and their ratio; and how much
+    faster fast is, ours and Pillow's."""
+    rates = {(way, who): [] for way in ("exact", "fast") for who in ("ours", "theirs")}
+    for _ in range(options.rounds):
+        for way in ("exact", "fast"):
+            rates[way, "theirs"].append(json.loads(run(options.python, "-c", PILLOW, pictures, str(options.seconds), way).stdout)["rate"])
+            text = run("go", "test", "./netplan/preprocess", "-run", "^$", "-bench", f"^BenchmarkFolder$/^{way}$", "-cpu", "1",
+                       "-benchtime", f"{options.seconds}s", VKINFER_PICTURES=pictures).stdout
+            rates[way, "ours"].append(1e9 / float(re.search(r"([0-9.]+) ns/op", text)[1]))
+    ratio = lambda a, b: [x / y for x, y in zip(rates[a], rates[b], strict=True)]
+    columns = {way: (rates[way, "ours"], rates[way, "theirs"], ratio((way, "ours"), (way, "theirs"))) for way in ("exact", "fast")}
+    return columns, [ratio(("fast", who), ("exact", who)) for who in ("ours", "theirs")]
+
+
+def row(name, ours, theirs, ratios):
+    print(f"| {name} | {spread(ours)} | {spread(theirs)} | **{spread(ratios)}** |")
+
+
+def decoding_rows(options, folder):
+    for i, sizes in enumerate([SIZES] + options.large.split()):
+        pictures = f"{folder}/decode{i}"
+        os.mkdir(pictures)
+        run(options.python, "-c", MAKE, pictures, str(63 if i == 0 else 9), sizes)
+        columns, gain = decoding(options, pictures)
+        name = "small files (333 to 1024 pixels wide)" if i == 0 else sizes
+        row(f"decode, resize, crop of {name}: pictures/s of one core, beside Pillow", *columns["exact"])
+        if i > 0:
+            row("the same with --fast-decode, beside Pillow's draft mode", *columns["fast"])
+            print(f"| how many times as fast it is so | {spread(gain[0])} | {spread(gain[1])} | |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--vkinfer", required=True)
+    parser.add_argument("--vkinfer")
     parser.add_argument("--python", required=True, help="one that has torch, timm and Pillow")
     parser.add_argument("--model", default="efficientnet_b1_pruned")
     parser.add_argument("--pictures", type=int, default=1000)
@@ -112,19 +150,21 @@ def main():
     parser.add_argument("--seconds", type=float, default=4, help="of a round of decoding")
     parser.add_argument("-j", "--workers", type=int, default=os.cpu_count())
     parser.add_argument("-b", "--batch", type=int, default=8)
+    parser.add_argument("--large", default="2000x1500 4000x3000", help="sizes of large pictures to decode, separated by blanks")
+    parser.add_argument("--decode-only", action="store_true", help="decoding alone")
     options = parser.parse_args()
+    if not options.decode_only and not options.vkinfer:
+        parser.error("--vkinfer is missing")
     with tempfile.TemporaryDirectory() as folder:
+        heading = "| | vkinfer | peer | ratio |\n|---|---:|---:|---:|"
+        if options.decode_only:
+            print(heading)
+            return decoding_rows(options, folder)
         pictures, weights = f"{folder}/pictures", f"{folder}/weights.safetensors"
         os.mkdir(pictures)
-        run(options.python, "-c", MAKE, pictures, str(options.pictures))
+        run(options.python, "-c", MAKE, pictures, str(options.pictures), SIZES)
         run(options.vkinfer, "synth", options.model, "-o", weights, "-q")
-        ours, theirs, ratios, ours_decode, theirs_decode, decode = [], [], [], [], [], []
-        for _ in range(options.rounds):
-            rate = json.loads(run(options.python, "-c", PILLOW, pictures, str(options.seconds)).stdout)["rate"]
-            text = run("go", "test", "./netplan/preprocess", "-run", "^$", "-bench", "^BenchmarkFolder$", "-cpu", "1",
-                       "-benchtime", f"{options.seconds}s", VKINFER_PICTURES=pictures).stdout
-            own = 1e9 / float(re.search(r"([0-9.]+) ns/op", text)[1])
-            theirs_decode.append(rate), ours_decode.append(own), decode.append(own / rate)
+        ours, theirs, ratios = [], [], []
         for _ in range(options.rounds):
             timm = json.loads(run(options.python, "-c", TIMM, pictures, weights, options.model, str(options.workers),
                                   str(options.batch), str(os.cpu_count())).stdout)
@@ -135,9 +175,9 @@ def main():
             seconds = float(re.search(r"pictures in ([0-9.]+) s", done.stderr)[1])
             ours.append(len(top) / seconds), theirs.append(len(top) / timm["seconds"]), ratios.append(timm["seconds"] / seconds)
         print(f"{options.pictures} JPEG files, {options.model}, batch {options.batch}, {options.workers} workers, {options.rounds} rounds; median (least … largest)\n")
-        print(f"| | vkinfer | peer | ratio |\n|---|---:|---:|---:|")
-        print(f"| decode, resize, crop: pictures/s of one core, beside Pillow | {spread(ours_decode)} | {spread(theirs_decode)} | **{spread(decode)}** |")
-        print(f"| JPEG files to classes: pictures/s, beside timm and PyTorch on the CPU | {spread(ours)} | {spread(theirs)} | **{spread(ratios)}** |")
+        print(heading)
+        decoding_rows(options, folder)
+        row("JPEG files to classes: pictures/s, beside timm and PyTorch on the CPU", ours, theirs, ratios)
         print(f"\nThe same best class: {same} of {len(top)}. Stages of the last round:\n\n```\n{done.stderr.strip()}\n```")
 
 

@@ -26,6 +26,7 @@ type classifier struct {
 	topK     int
 	workers  int
 	cropPct  share
+	fast     bool
 	classMap string
 	format   string
 	null     bool
@@ -49,7 +50,7 @@ uint8 [N,size,size,3], resized and cropped already), whose pictures are ARRAY/NU
 these on standard input, one per line.
 
 Each picture is prepared as the published evaluation of the model does: resized so that its shorter side is
-size/crop, bicubic, cut to the centre, normalised. The results come in the order of the pictures. One that
+size/crop, bicubic, cut to the centre, normalised; --fast-decode gives up exactness for speed. The results come in the order of the pictures. One that
 cannot be read is reported, as a row (json, jsonl, csv) and on standard error; the others are classified all
 the same, and the exit status is 1 then.
 
@@ -81,6 +82,7 @@ The columns of csv are filename, index_0.., label_0.., prob_0.. (without numbers
 	numberFlag(cmd, &c.topK, "topk", "k", 5, 1, 1<<31-1, "classes to print per picture, the most likely first")
 	numberFlag(cmd, &c.workers, "workers", "j", runtime.GOMAXPROCS(0), 1, 1024, "pictures that are decoded at once")
 	f.Var(&c.cropPct, "crop-pct", "share of the resized picture that the centre crop keeps (default the model's own)")
+	addFastDecode(cmd, &c.fast)
 	f.StringVar(&c.classMap, "class-map", "", "`FILE` with the names of the classes, one per line (default ImageNet's for 1000 classes)")
 	f.BoolVarP(&c.null, "null", "0", false, "paths in a list on standard input end with a zero byte (find -print0)")
 	choiceFlag(cmd, &c.format, "output", "o", "form of the results", results.Formats...)
@@ -155,7 +157,7 @@ func (c *classifier) run(ctx context.Context, name string, args []string) (err e
 	if err != nil {
 		return err
 	}
-	nets, err := c.openAll(ctx, spec, sd, devices, &c.net, vkinfer.Options{CropPct: float64(c.cropPct), Labels: names, TopK: c.topK, Workers: c.workers})
+	nets, err := c.openAll(ctx, spec, sd, devices, &c.net, vkinfer.Options{CropPct: float64(c.cropPct), FastDecode: c.fast, Labels: names, TopK: c.topK, Workers: c.workers})
 	if err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func (c *classifier) settings(nets []*vkinfer.Classifier) map[string]string {
 	cl := nets[0]
 	d := cl.Device()
 	s := map[string]string{"model": cl.Model(), "checkpoint": c.net.checkpoint, "device": strings.Join(devices, ", "), "driver": strings.Join(drivers, ", "), "precision": d.Precision,
-		"input": fmt.Sprint(cl.InputShape()), "transform": fmt.Sprint(cl.Transform()), "topk": fmt.Sprint(c.topK), "shard": c.shard.String() + " by " + c.shardBy, "class map": c.classMap}
+		"input": fmt.Sprint(cl.InputShape()), "transform": fmt.Sprintf("%+v", cl.Transform()), "topk": fmt.Sprint(c.topK), "shard": c.shard.String() + " by " + c.shardBy, "class map": c.classMap}
 	for _, name := range []string{"checkpoint", "class map"} {
 		if info, err := os.Stat(s[name]); err == nil {
 			s[name] += fmt.Sprintf(" of %d bytes, %s", info.Size(), info.ModTime().UTC().Format("2006-01-02T15:04:05Z"))

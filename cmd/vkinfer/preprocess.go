@@ -17,6 +17,7 @@ func preprocessCommand(a *app) *cobra.Command {
 		crop   share
 		output string
 		bytes  bool
+		fast   bool
 	)
 	cmd := &cobra.Command{
 		Use:     "preprocess MODEL PICTURE -o FILE.npy",
@@ -43,6 +44,7 @@ func preprocessCommand(a *app) *cobra.Command {
 			if crop > 0 {
 				tr.CropPct = float64(crop)
 			}
+			tr.FastDecode = fast
 			if err := tr.Check(); err != nil {
 				return setup(err)
 			}
@@ -56,6 +58,7 @@ func preprocessCommand(a *app) *cobra.Command {
 	cmd.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write, - for standard output")
 	cmd.Flags().BoolVar(&bytes, "uint8", false, "write the resized and cropped picture instead, HWC bytes")
 	cmd.Flags().Var(&crop, "crop-pct", "share of the resized picture that the centre crop keeps (default the model's own)")
+	addFastDecode(cmd, &fast)
 	f.addImgSize(cmd)
 	return cmd
 }

@@ -7,10 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/pictures"
+
+	"github.com/vkinfer/vkinfer"
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/results"
 )
 
 // TestShardDrops: pictures of other shards are let go, as an archive reads no further while too many of its are held.
@@ -135,5 +139,31 @@ func TestKilled(t *testing.T) {
 	out, _ := command(file, "--resume").CombinedOutput()
 	if !bytes.Contains(out, []byte(`0001.png", and the pictures given have`)) {
 		t.Errorf("other pictures: %s", out)
+	}
+}
+
+// TestResumeDecodedOtherwise: rows of pictures that were decoded exactly are not continued with --fast-decode.
+func TestResumeDecodedOtherwise(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "r.jsonl")
+	open := func(fast bool) (*results.File, error) {
+		cl, err := vkinfer.Open("efficientnet_b1_pruned", vkinfer.Options{Checkpoint: madeUpWeights(t), Device: "cpu", ImgSize: 32, FastDecode: fast})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cl.Close()
+		return results.OpenFile(path, "jsonl", 1, (&classifier{topK: 1}).settings([]*vkinfer.Classifier{cl}), true)
+	}
+	for i := range 2 { // the second time it goes on
+		f, err := open(false)
+		if err != nil || f.Rows != i {
+			t.Fatalf("%d rows, %v", f.Rows, err)
+		}
+		if err := f.Write(results.Row{Filename: "a.jpg", Error: "none"}); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+	}
+	if _, err := open(true); err == nil || !strings.Contains(err.Error(), "FastDecode:false") || !strings.Contains(err.Error(), "FastDecode:true") {
+		t.Errorf("error %v, want one that names the two settings", err)
 	}
 }

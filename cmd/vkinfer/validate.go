@@ -29,6 +29,7 @@ type validator struct {
 	precisions  []string
 	workers     int
 	cropPct     share
+	fast        bool
 	classMap    string
 	realLabels  string
 	logFreq     int
@@ -116,6 +117,7 @@ of any precision is lower.`,
 	f := cmd.Flags()
 	numberFlag(cmd, &v.workers, "workers", "j", runtime.GOMAXPROCS(0), 1, 1024, "pictures that are decoded at once")
 	f.Var(&v.cropPct, "crop-pct", "share of the resized picture that the centre crop keeps (default the model's own)")
+	addFastDecode(cmd, &v.fast)
 	f.StringVar(&v.classMap, "class-map", "", "`FILE` with the folder of each class, one name per line, in index order")
 	f.StringVar(&v.realLabels, "real-labels", "", "`FILE` real.json with the reassessed labels of ImageNet's validation set")
 	numberFlag(cmd, &v.logFreq, "log-freq", "", 10, 1, 1<<31-1, "batches between two lines of the log (where no progress bar is shown)")
@@ -183,7 +185,7 @@ func (v *validator) run(ctx context.Context, name, dir string) (err error) {
 	for i, precision := range v.precisions {
 		v.net.precision = precision
 		v.net.batch = max(1, min(v.net.batch, len(v.paths)))
-		list, err := v.openAll(ctx, v.spec, sd, devices, &v.net, vkinfer.Options{CropPct: float64(v.cropPct), Labels: names, TopK: 5, Workers: v.workers})
+		list, err := v.openAll(ctx, v.spec, sd, devices, &v.net, vkinfer.Options{CropPct: float64(v.cropPct), FastDecode: v.fast, Labels: names, TopK: 5, Workers: v.workers})
 		if err != nil {
 			return err
 		}

@@ -33,6 +33,7 @@ type validateResult struct {
 	CropPct       float64 `json:"crop_pct"`
 	Interpolation string  `json:"interpolation"`
 
+	Decode    string `json:"decode"` // exact, or fast
 	Precision string `json:"precision"`
 	Labels    string `json:"labels"` // folders, or real
 	Images    int    `json:"images"` // those counted
@@ -40,12 +41,12 @@ type validateResult struct {
 	Device    string `json:"device"`
 }
 
-var validateColumns = []string{"model", "top1", "top1_err", "top5", "top5_err", "param_count", "img_size", "crop_pct", "interpolation", "precision", "labels", "images", "failed", "device"}
+var validateColumns = []string{"model", "top1", "top1_err", "top5", "top5_err", "param_count", "img_size", "crop_pct", "interpolation", "decode", "precision", "labels", "images", "failed", "device"}
 
 func (r *validateResult) row() []string {
 	f := func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 	return []string{r.Model, f(r.Top1), f(r.Top1Err), f(r.Top5), f(r.Top5Err), f(r.ParamCount), strconv.Itoa(r.ImgSize), f(r.CropPct), r.Interpolation,
-		r.Precision, r.Labels, strconv.Itoa(r.Images), strconv.Itoa(r.Failed), r.Device}
+		r.Decode, r.Precision, r.Labels, strconv.Itoa(r.Images), strconv.Itoa(r.Failed), r.Device}
 }
 
 // report writes the results and says how it went.
@@ -55,7 +56,7 @@ func (v *validator) report(ctx context.Context, cl *vkinfer.Classifier) error {
 	for i, m := range o.meters {
 		r := validateResult{Model: v.spec.Name, Top1: round(m.Acc1(), 4), Top1Err: round(100-m.Acc1(), 4), Top5: round(m.Acc5(), 4), Top5Err: round(100-m.Acc5(), 4),
 			ParamCount: round(float64(v.spec.NumParams())/1e6, 2), ImgSize: cl.InputShape().H, CropPct: cl.Transform().CropPct, Interpolation: "bicubic",
-			Precision: v.precisions[i], Labels: "folders", Images: m.Images, Failed: o.failed, Device: cl.Device().Name}
+			Decode: decoding(v.fast), Precision: v.precisions[i], Labels: "folders", Images: m.Images, Failed: o.failed, Device: cl.Device().Name}
 		if v.real != nil {
 			r.Labels = "real"
 		}

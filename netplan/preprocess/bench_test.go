@@ -36,7 +36,7 @@ func benchmarkDecode(b *testing.B, data []byte) {
 	}
 }
 
-func photoJPEG(b *testing.B) []byte {
+func photoJPEG(b testing.TB) []byte {
 	var f bytes.Buffer
 	if err := jpeg.Encode(&f, photo(), &jpeg.Options{Quality: 92}); err != nil {
 		b.Fatal(err)
@@ -119,12 +119,20 @@ func BenchmarkFolder(b *testing.B) {
 		}
 		files = append(files, data)
 	}
-	tr := Transform{Size: 240, CropPct: 0.882, Mean: [3]float32{0.5, 0.5, 0.5}, Std: [3]float32{0.5, 0.5, 0.5}}
-	i := 0
-	for b.Loop() {
-		if _, err := tr.Picture(files[i%len(files)], Limits{}); err != nil {
-			b.Fatal(err)
+	for _, fast := range []bool{false, true} {
+		tr := nets["b1"]
+		name := "exact"
+		if tr.FastDecode = fast; fast {
+			name = "fast"
 		}
-		i++
+		b.Run(name, func(b *testing.B) {
+			i := 0
+			for b.Loop() {
+				if _, err := tr.Picture(files[i%len(files)], Limits{}); err != nil {
+					b.Fatal(err)
+				}
+				i++
+			}
+		})
 	}
 }

@@ -54,10 +54,10 @@ func newRGB(w, h int) *RGB { return &RGB{w, h, make([]uint8, w*h*3)} }
 
 // decoders lists what Decode reads; sniff finds the row by the file's first bytes. size reads the
 // dimensions from the header, decode the pixels; both may panic on damaged data. decode returns at
-// least the pixels that needs says.
+// least the pixels that needs says, reduced as it says if the format can do that.
 var decoders = map[string]struct {
 	size   func(data []byte) (w, h int, err error)
-	decode func(data []byte, needs func(w, h int) rect) (*Part, error)
+	decode func(data []byte, needs func(w, h int) window) (*Part, error)
 }{
 	"JPEG": {jpegSize, decodeJPEG},
 	"PNG":  {pngSize, all(decodePNG)},
@@ -68,8 +68,8 @@ var decoders = map[string]struct {
 }
 
 // all makes a decoder of whole pictures one of the table's.
-func all(decode func(data []byte) (*RGB, error)) func([]byte, func(w, h int) rect) (*Part, error) {
-	return func(data []byte, _ func(w, h int) rect) (*Part, error) {
+func all(decode func(data []byte) (*RGB, error)) func([]byte, func(w, h int) window) (*Part, error) {
+	return func(data []byte, _ func(w, h int) window) (*Part, error) {
 		img, err := decode(data)
 		if err != nil {
 			return nil, err
@@ -82,7 +82,7 @@ func all(decode func(data []byte) (*RGB, error)) func([]byte, func(w, h int) rec
 // does: of an animation or a multi-page file the first picture, alpha dropped, EXIF orientation not
 // applied. The format is recognised by content. Errors say what the data looks like and what is wrong.
 func Decode(data []byte, lim Limits) (*RGB, error) {
-	p, err := decode(data, lim, func(w, h int) rect { return rect{0, 0, w, h} })
+	p, err := decode(data, lim, func(w, h int) window { return window{1, rect{0, 0, w, h}} })
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func Decode(data []byte, lim Limits) (*RGB, error) {
 }
 
 // decode is Decode for what needs says of a picture of that size, or more.
-func decode(data []byte, lim Limits, needs func(w, h int) rect) (part *Part, err error) {
+func decode(data []byte, lim Limits, needs func(w, h int) window) (part *Part, err error) {
 	lim = lim.withDefaults()
 	if lim.MaxBytes > 0 && int64(len(data)) > lim.MaxBytes {
 		return nil, fmt.Errorf("preprocess: picture: the file has %d bytes, %w of %d; raise Limits.MaxBytes to read it",

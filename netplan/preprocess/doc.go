@@ -17,6 +17,9 @@
 //     nothing else is even turned into pixels (DecodePart).
 //  3. Tensor: (x/255 - mean)/std in float32, channels first.
 //
+// With Transform.FastDecode large JPEGs are decoded at a half, a quarter or an eighth of their size, as Pillow's draft mode
+// does, bit for bit, and resized from there. That is off by default, and not what the evaluation does.
+//
 // The reference is Pillow 9.4; Pillow 13 decodes the same pixels but resizes tall pictures vertically
 // first, which changes some samples by a level. Deliberate differences from both: 16-bit gray is scaled,
 // where Pillow clips everything above 255 to white, and damaged entropy-coded data is an error.

@@ -5,19 +5,21 @@ import (
 	"testing"
 )
 
-// FuzzDecode feeds the picture readers with damaged pictures of every format. The limits keep a run
-// within some tens of MB.
+// FuzzDecode feeds the picture readers with damaged pictures of every format, whole, in part and reduced. The limits keep
+// a run within some tens of MB.
 func FuzzDecode(f *testing.F) {
 	for _, data := range samples(f) {
 		f.Add(data)
 	}
 	tr := Transform{Size: 9, CropPct: 0.9, Std: half}
+	fast := Transform{Size: 2, CropPct: 0.9, Std: half, FastDecode: true}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		lim := Limits{MaxPixels: 1 << 18, MaxBytes: 1 << 16}
 		img, err := Decode(data, lim)
 		part, partErr := tr.Picture(data, lim)
-		if (err == nil) != (partErr == nil) {
-			t.Fatalf("errors differ: whole %v, part %v", err, partErr)
+		reduced, reducedErr := fast.DecodePart(data, lim)
+		if (err == nil) != (partErr == nil) || (err == nil) != (reducedErr == nil) {
+			t.Fatalf("errors differ: whole %v, part %v, reduced %v", err, partErr, reducedErr)
 		}
 		if err != nil {
 			// PNG and the WebP bit streams are read by other packages, whose crashes are recovered.
@@ -38,6 +40,11 @@ func FuzzDecode(f *testing.F) {
 		}
 		if got := tr.Apply(img); len(got) != 9*9*3 || !bytes.Equal(got, part) {
 			t.Fatal("no crop, or not that of the part")
+		}
+		got := fast.ApplyPart(reduced)
+		whole, err := decodeReduced(data, reduced.reduce)
+		if err != nil || len(got) != 2*2*3 || !bytes.Equal(got, fast.ApplyPart(whole)) {
+			t.Fatalf("no crop of the reduced picture, or not that of the part (error %v)", err)
 		}
 	})
 }

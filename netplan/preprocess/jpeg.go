@@ -23,6 +23,7 @@ const (
 // jpegComponent is one colour component of the frame.
 type jpegComponent struct {
 	id, h, v, tq int
+	size         int // samples that a block becomes, in each dimension: 8, or fewer in a reduced picture
 	w, hgt       int // true size in samples
 	bw, bh       int // size in blocks that hold true samples
 	rowBlocks    int // blocks in a row of coef, a whole number of MCUs
@@ -44,8 +45,9 @@ type jpegDecoder struct {
 	hmax, vmax  int
 	mcusX       int
 	mcusY       int
-	needs       rect // the pixels wanted
-	win         rect // the MCUs that make them
+	needs       window // the pixels wanted
+	size        int    // pixels that a block becomes, in each dimension, of a component that is not subsampled
+	win         rect   // the MCUs that make them
 	jfif        bool
 	adobe       int // the transform byte of the Adobe marker, -1 without one
 	quant       [4]*[64]uint16
@@ -90,7 +92,7 @@ func jpegSize(data []byte) (w, h int, err error) {
 
 func newJPEGDecoder(data []byte) *jpegDecoder { return &jpegDecoder{data: data, pos: 2, adobe: -1} }
 
-func decodeJPEG(data []byte, needs func(w, h int) rect) (*Part, error) {
+func decodeJPEG(data []byte, needs func(w, h int) window) (*Part, error) {
 	d := newJPEGDecoder(data)
 	first, err := d.untilScan()
 	if err != nil {
@@ -104,7 +106,7 @@ func decodeJPEG(data []byte, needs func(w, h int) rect) (*Part, error) {
 
 // decode fills the components' planes as far as the wanted pixels depend on them; scan is the payload of the first
 // start of scan.
-func (d *jpegDecoder) decode(scan []byte, needs rect) (err error) {
+func (d *jpegDecoder) decode(scan []byte, needs window) (err error) {
 	d.needs = needs
 	if err := d.allocate(); err != nil {
 		return err
@@ -273,13 +275,17 @@ func (d *jpegDecoder) frame(marker byte, p []byte) error {
 
 // allocate lays out the components' planes, after a check that the data can fill them.
 func (d *jpegDecoder) allocate() error {
-	d.mcusX = (d.w + 8*d.hmax - 1) / (8 * d.hmax)
-	d.mcusY = (d.h + 8*d.vmax - 1) / (8 * d.vmax)
+	d.size = 8 / d.needs.reduce
+	d.mcusX, d.mcusY = ceilDiv(d.w, 8*d.hmax), ceilDiv(d.h, 8*d.vmax)
 	for i := range d.comps {
 		c := &d.comps[i]
-		c.w = (d.w*c.h + d.hmax - 1) / d.hmax
-		c.hgt = (d.h*c.v + d.vmax - 1) / d.vmax
-		c.bw, c.bh = (c.w+7)/8, (c.hgt+7)/8
+		// Where pixels are fewer anyway a subsampled component need not be enlarged as much, or at all.
+		c.size = d.size
+		for c.size < 8 && d.hmax*d.size%(c.h*c.size*2) == 0 && d.vmax*d.size%(c.v*c.size*2) == 0 {
+			c.size *= 2
+		}
+		c.w, c.hgt = ceilDiv(d.w*c.h*c.size, 8*d.hmax), ceilDiv(d.h*c.v*c.size, 8*d.vmax)
+		c.bw, c.bh = ceilDiv(d.w*c.h, 8*d.hmax), ceilDiv(d.h*c.v, 8*d.vmax)
 		c.rowBlocks, c.colBlocks = d.mcusX*c.h, d.mcusY*c.v
 		d.blocks += c.rowBlocks * c.colBlocks
 	}
@@ -289,19 +295,21 @@ func (d *jpegDecoder) allocate() error {
 		return io.ErrUnexpectedEOF
 	}
 	// Upsampling looks at the next sample on each side.
-	mw, mh := 8*d.hmax, 8*d.vmax
-	d.win = rect{max(d.needs.x0-d.hmax, 0) / mw, max(d.needs.y0-d.vmax, 0) / mh,
-		min((d.needs.x1+d.hmax+mw-1)/mw, d.mcusX), min((d.needs.y1+d.vmax+mh-1)/mh, d.mcusY)}
+	mw, mh, needs := d.size*d.hmax, d.size*d.vmax, d.needs.rect
+	d.win = rect{max(needs.x0-d.hmax, 0) / mw, max(needs.y0-d.vmax, 0) / mh,
+		min(ceilDiv(needs.x1+d.hmax, mw), d.mcusX), min(ceilDiv(needs.y1+d.vmax, mh), d.mcusY)}
 	for i := range d.comps {
 		c := &d.comps[i]
 		c.win = rect{d.win.x0 * c.h, d.win.y0 * c.v, d.win.x1 * c.h, d.win.y1 * c.v}
-		c.pix = make([]uint8, 64*c.win.w()*c.win.h())
+		c.pix = make([]uint8, c.size*c.size*c.win.w()*c.win.h())
 		if d.progressive {
 			c.coef = make([]int16, 64*c.rowBlocks*c.colBlocks)
 		}
 	}
 	return nil
 }
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
 // quantTables reads a DQT segment.
 func (d *jpegDecoder) quantTables(p []byte) error {

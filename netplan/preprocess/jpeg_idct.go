@@ -24,13 +24,7 @@ const (
 // idct writes a block's 8×8 samples. Coefficients after zigzag index last are 0.
 func idct(block *[64]int32, last int, dst []uint8, stride int) {
 	if last == 0 {
-		v := clampByte((block[0]*(1<<idctKeep)+1<<(idctKeep+2))>>(idctKeep+3) + 128)
-		for y := range 8 {
-			row := dst[y*stride : y*stride+8 : y*stride+8]
-			for x := range row {
-				row[x] = v
-			}
-		}
+		fill(dst, stride, 8, idctMean(block))
 		return
 	}
 	if last < 10 { // all in the first four rows and columns
@@ -56,6 +50,21 @@ func idct(block *[64]int32, last int, dst []uint8, stride int) {
 		e0, e1, e2, e3 := idctEven(line[0], line[2], line[4], line[6])
 		o0, o1, o2, o3 := idctOdd(line[1], line[3], line[5], line[7])
 		idctRow((*[8]uint8)(row), e0, e1, e2, e3, o0, o1, o2, o3)
+	}
+}
+
+// idctMean is the sample that a block's first coefficient alone gives.
+func idctMean(block *[64]int32) uint8 {
+	return clampByte((block[0]*(1<<idctKeep)+1<<(idctKeep+2))>>(idctKeep+3) + 128)
+}
+
+// fill writes size×size samples.
+func fill(dst []uint8, stride, size int, v uint8) {
+	for y := range size {
+		row := dst[y*stride : y*stride+size : y*stride+size]
+		for x := range row {
+			row[x] = v
+		}
 	}
 }
 

@@ -2,8 +2,9 @@ package preprocess
 
 // toRGB upsamples the components and converts what is wanted; the colour model is chosen by libjpeg's rules.
 func (d *jpegDecoder) toRGB() *Part {
-	w := d.needs.w()
-	out := &Part{d.w, d.h, d.needs, make([]byte, w*d.needs.h()*3)}
+	needs := d.needs.rect
+	w := needs.w()
+	out := &Part{d.w, d.h, d.needs, make([]byte, w*needs.h()*3)}
 	n := len(d.comps)
 	rows := make([][]uint8, n)
 	ups := d.upsamplers()
@@ -11,8 +12,8 @@ func (d *jpegDecoder) toRGB() *Part {
 	if n == 4 {
 		inks = make([]uint8, w*3)
 	}
-	left, top := d.needs.x0-d.win.x0*8*d.hmax, d.needs.y0-d.win.y0*8*d.vmax
-	for y := range d.needs.h() {
+	left, top := needs.x0-d.win.x0*d.size*d.hmax, needs.y0-d.win.y0*d.size*d.vmax
+	for y := range needs.h() {
 		for i := range ups {
 			rows[i] = ups[i].row(top + y)[left:]
 		}
@@ -43,9 +44,9 @@ func (d *jpegDecoder) upsamplers() []upsampler {
 	ups := make([]upsampler, len(d.comps))
 	for i, c := range d.comps {
 		ups[i] = newUpsampler(&plane{
-			pix: c.pix, stride: c.win.w() * 8, w: min(c.w, 8*c.win.x1) - 8*c.win.x0, h: min(c.hgt, 8*c.win.y1) - 8*c.win.y0,
-			sx: d.hmax / c.h, sy: d.vmax / c.v, fancy: c.w > 2,
-		}, d.win.w()*8*d.hmax)
+			pix: c.pix, stride: c.win.w() * c.size, w: min(c.w, c.size*c.win.x1) - c.size*c.win.x0, h: min(c.hgt, c.size*c.win.y1) - c.size*c.win.y0,
+			sx: d.hmax * d.size / (c.h * c.size), sy: d.vmax * d.size / (c.v * c.size), triangle: d.size > 1, wide: c.w > 2,
+		}, d.win.w()*d.size*d.hmax)
 	}
 	return ups
 }

@@ -41,7 +41,7 @@ func TestPart(t *testing.T) {
 		t.Errorf("only %d parts were smaller than the whole", smaller)
 	}
 	img := noise(50, 40, 1)
-	small := &Part{50, 40, rect{20, 10, 30, 20}, img.Pix[:300]}
+	small := &Part{50, 40, window{1, rect{20, 10, 30, 20}}, img.Pix[:300]}
 	if (Transform{Size: 40, CropPct: 1, Std: half}).ApplyPart(small) != nil {
 		t.Error("a crop of a part that lacks pixels")
 	}

@@ -36,26 +36,40 @@ func cubic(x float64) float64 {
 	return 0
 }
 
+// axis is a dimension of a picture: of its n samples those up to extent, which may end within the last one, are resized.
+type axis struct {
+	n      int
+	extent float64
+}
+
+// reducedAxis is a dimension of n pixels of a picture after its reduction.
+func reducedAxis(n, reduce int) axis {
+	return axis{(n + reduce - 1) / reduce, float64(n) / float64(reduce)}
+}
+
+// stays says that a resize to out samples changes nothing.
+func (a axis) stays(out int) bool { return a.n == out && a.extent == float64(out) }
+
 // cubicWindow returns the place of output i among the inputs, and the inputs lo … hi-1 that it depends on, when in
-// samples become out.
-func cubicWindow(in, out, i int) (center float64, lo, hi int) {
-	scale := float64(in) / float64(out)
+// becomes out samples.
+func cubicWindow(in axis, out, i int) (center float64, lo, hi int) {
+	scale := in.extent / float64(out)
 	support := cubicSupport * max(scale, 1)
 	center = float64((float64(i) + 0.5) * scale)
-	return center, max(int(center-support+0.5), 0), min(int(center+support+0.5), in)
+	return center, max(int(center-support+0.5), 0), min(int(center+support+0.5), in.n)
 }
 
 // cubicReach returns the inputs lo … hi-1 that the outputs in s depend on.
-func cubicReach(in, out int, s span) (lo, hi int) {
+func cubicReach(in axis, out int, s span) (lo, hi int) {
 	_, lo, _ = cubicWindow(in, out, s.first)
 	_, _, hi = cubicWindow(in, out, s.first+s.n-1)
 	return lo, hi
 }
 
-// cubicTaps computes the taps of outputs s.first … s.first+s.n-1 when in samples become out samples.
+// cubicTaps computes the taps of outputs s.first … s.first+s.n-1 when in becomes out samples.
 // When shrinking, the kernel is stretched by the ratio (antialiasing).
-func cubicTaps(in, out int, s span) taps {
-	scale := float64(in) / float64(out)
+func cubicTaps(in axis, out int, s span) taps {
+	scale := in.extent / float64(out)
 	stretch := max(scale, 1)
 	support := cubicSupport * stretch
 	t := taps{
@@ -133,22 +147,23 @@ type resampler struct {
 // rounded to 8 bits, then vertically. A dimension that keeps its size is copied, as Pillow skips its pass.
 func resizeCrop(img *Part, rw, rh int, x, y span) []uint8 {
 	r := &resampler{img: img, x: x}
-	if rw != img.w {
-		r.h = cubicTaps(img.w, rw, x)
+	across, down := img.axes()
+	if !across.stays(rw) {
+		r.h = cubicTaps(across, rw, x)
 		last := x.n - 1
 		r.cols = span{first: int(r.h.first[0]), n: int(r.h.first[last]+r.h.count[last]) - int(r.h.first[0])}
 		r.pairs = make([]uint64, 3*r.cols.n)
 	}
 	stride := x.n * 3
 	out := make([]uint8, y.n*stride)
-	if rh == img.h {
+	if down.stays(rh) {
 		for i := 0; i < y.n; i += 2 {
 			second := min(i+1, y.n-1)
 			r.rows(y.first+i, y.first+second, out[i*stride:(i+1)*stride], out[second*stride:(second+1)*stride])
 		}
 		return out
 	}
-	v := cubicTaps(img.h, rh, y)
+	v := cubicTaps(down, rh, y)
 	r.half = (stride + 1) / 2
 	r.bytes = [2][]uint8{make([]uint8, 2*r.half), make([]uint8, 2*r.half)}
 	r.ring = make([][]uint64, v.width+1)

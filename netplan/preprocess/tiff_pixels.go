@@ -167,7 +167,7 @@ func (b *tiffBlock) readJPEG(raw []byte) error {
 		return fmt.Errorf("damaged: a JPEG strip or tile has %d×%d pixels of %d components; want %d×%d of %d",
 			d.w, d.h, len(d.comps), b.t.blockW, b.rows, b.perPixel)
 	}
-	if err := d.decode(scan, rect{0, 0, d.w, d.h}); err != nil {
+	if err := d.decode(scan, window{1, rect{0, 0, d.w, d.h}}); err != nil {
 		return err
 	}
 	b.bits, b.buf = 8, d.samples(b.t.photometric == tiffYCbCr)

@@ -18,6 +18,31 @@ type Transform struct {
 	CropPct float64    // Size over the shorter side after the resize, e.g. 0.882
 	Mean    [3]float32 // per channel, RGB, on the scale 0..1
 	Std     [3]float32 // per channel, RGB, on the scale 0..1
+
+	// FastDecode takes large JPEGs at a half, a quarter or an eighth of their width and height out of the file, by
+	// smaller inverse DCTs, which is faster and not exact. A picture of w×h pixels that ResizedSize brings to rw×rh is
+	// reduced by the largest of 8, 4 and 2 that w/(fastMargin·rw) and h/(fastMargin·rh) reach, and becomes
+	// ceil(w/reduction)×ceil(h/reduction) pixels, those of Pillow's Image.draft("RGB", (fastMargin·rw, fastMargin·rh)).
+	// Of these w/reduction × h/reduction, which may end within a pixel, are resized to rw×rh, so that the crop shows
+	// what it would show without: Pillow's resize((rw, rh), BICUBIC, box=(0, 0, w/reduction, h/reduction)). Smaller
+	// JPEGs and all other formats are not affected. Pictures get other pixels by it, a level or two as a rule.
+	FastDecode bool
+}
+
+// fastMargin is how many times its resized size a picture reduced by FastDecode has at least.
+const fastMargin = 2
+
+// reduction returns the factor by which a JPEG of w×h pixels is made smaller while it is decoded.
+func (tr Transform) reduction(w, h int) int {
+	if !tr.FastDecode {
+		return 1
+	}
+	rw, rh := tr.ResizedSize(w, h)
+	reduce := 8
+	for reduce > 1 && min(w/rw, h/rh) < fastMargin*reduce {
+		reduce /= 2
+	}
+	return reduce
 }
 
 // Check reports a transform that cannot be carried out.

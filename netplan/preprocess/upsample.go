@@ -5,13 +5,14 @@ type plane struct {
 	pix          []uint8
 	stride, w, h int
 	sx, sy       int
-	fancy        bool // the component has more than two columns
+	triangle     bool // interpolated, if the ratio is 2
+	wide         bool // the component has more than two columns
 }
 
 // upsampler makes full-width rows of a plane as libjpeg's "fancy" upsampling does: a triangle filter,
 // 3/4 of the nearer sample and 1/4 of the further one, in each subsampled dimension, with its rounding.
-// Edge samples stand in for those outside. Ratios other than 2, and planes of at most two columns,
-// repeat samples.
+// Edge samples stand in for those outside. Ratios other than 2, planes of at most two columns, and pictures of which
+// one sample is left of each block, repeat samples.
 type upsampler struct {
 	p   *plane
 	out []uint8
@@ -39,11 +40,11 @@ func (u *upsampler) row(y int) []uint8 {
 	switch {
 	case p.sx == 1 && p.sy == 1:
 		return in
-	case p.sx == 2 && p.sy == 1 && p.fancy:
+	case p.sx == 2 && p.sy == 1 && p.triangle && p.wide:
 		u.h2v1(in)
-	case p.sx == 2 && p.sy == 2 && p.fancy:
+	case p.sx == 2 && p.sy == 2 && p.triangle && p.wide:
 		u.h2v2(in, other)
-	case p.sx == 1 && p.sy == 2:
+	case p.sx == 1 && p.sy == 2 && p.triangle:
 		bias := int32(1)
 		if y&1 == 1 {
 			bias = 2

@@ -45,9 +45,9 @@ func CandidatesFor(c netplan.Caps) []Candidate {
 }
 
 // differsIn reports whether the candidate may lower a case in another way than the default: those that name
-// kernels leave the stem and depthwise convolutions as they are.
+// kernels leave the stem as it is.
 func (cand Candidate) differsIn(c Case) bool {
-	return cand.Options.Kernels == "" || c.Kind != "stem" && (c.Kind != "depthwise" || c.Reduced > 0)
+	return cand.Options.Kernels == "" || c.Kind != "stem"
 }
 
 // Batches are the batch sizes that every case runs with: one image, even and odd numbers, full and ragged
@@ -223,7 +223,7 @@ type opValue struct {
 	failure *Failure
 }
 
-// guard is how many bytes per image lie around every tensor.
+// guard is how many bytes per image lie around every tensor, and how many kernels could reach beyond it.
 const guard = 1024
 
 func (r *opRun) run(ctx context.Context, dev *gpu.Device) error {
@@ -242,7 +242,7 @@ func (r *opRun) run(ctx context.Context, dev *gpu.Device) error {
 	if err := CheckPlan(r.plan); err != nil {
 		return r.fail(0, err)
 	}
-	exec, err := gpu.NewExecutor(dev, r.plan, gpu.ExecutorOptions{MaxBatch: slices.Max(r.batches), Poison: true, Guards: true})
+	exec, err := gpu.NewExecutor(dev, r.plan, gpu.ExecutorOptions{MaxBatch: slices.Max(r.batches), Poison: true, Guards: true, Overhang: guard})
 	if err != nil {
 		return r.fail(0, err)
 	}

@@ -115,6 +115,7 @@ var kernels = []mutation{
 	{name: "1x1 shared: sums of four in float16", file: fileShared, edits: swap("          acc[r][c] += sum;", "          acc[r][c] += "+half("sum")+";"), cases: expand, by: "exact real"},
 	{name: "1x1 shared: accumulator in float16 with maps in 16 bits", file: fileShared, edits: swap("acc[r][c] += a[r][3] * w3;\n#else", "acc[r][c] = "+half("acc[r][c] + a[r][3] * w3")+";\n#else"), cases: expand + "," + deep, by: "real"},
 	{name: "1x1 shared: columns and rows of tiles in the wrong order", file: fileConvS, edits: swap("gl_WorkGroupID.x % tilesAcross * TILE_COLS4", "gl_WorkGroupID.x / tilesAcross * TILE_COLS4"), cases: deep + "," + expand, by: "exact real"},
+	{name: "1x1 shared: the tile's tail written, beyond the batch", file: fileConvS, edits: swap("row < rows && col4 < p.n4", "col4 < p.n4"), cases: expand, by: "exact real"},
 	{name: "1x1 shared: the batch's last row not written", file: fileConvS, edits: swap("row < rows && col4 < p.n4", "row + 1u < rows && col4 < p.n4"), cases: expand, by: "exact real"},
 	{name: "1x1 shared: columns beyond the last over the next row", file: fileConvS, edits: swap("row < rows && col4 < p.n4", "row < rows"), cases: project, by: "exact real"},
 	{name: "1x1 shared: bias dropped", file: fileConvS, edits: swap("activate(acc[r][c] + b, ACT)", "activate(acc[r][c], ACT)"), cases: expand, by: "exact real"},

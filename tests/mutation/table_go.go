@@ -26,8 +26,8 @@ var planner = []mutation{
 	{name: "record: every other barrier left out", file: "gpu/record.go", edits: swap("if d.Barrier {", "if d.Barrier && i%2 == 0 {"), by: "validation"},
 	{name: "record: barriers that make nothing visible", file: "gpu/record.go", edits: swap("opBarrier(computeWrite, computeAccess))", "opBarrier(scope{computeWrite.stage, 0}, computeAccess))"), by: "unit validation"},
 	{name: "record: a batch of one in every push constant", file: "gpu/record.go", edits: swap("push[first] = uint32(r.n)", "push[first] = 1"), by: "exact real network"},
-	{name: "record: offsets of a batch of one", file: "gpu/record.go", edits: swap("s.guard+int64(r.n)*t.Offset, int64(r.n)*t.Stride", "s.guard+t.Offset, int64(r.n)*t.Stride"), by: "unit exact real network"},
-	{name: "record: bindings as long as one image", file: "gpu/record.go", edits: swap("int64(r.n)*t.Stride+s.opts.overhang", "t.Stride+s.opts.overhang"), by: "exact real network"},
+	{name: "record: offsets of a batch of one", file: "gpu/record.go", edits: swap("s.guard+int64(r.n)*t.Offset, min(", "s.guard+t.Offset, min("), by: "unit exact real network"},
+	{name: "record: bindings as long as one image", file: "gpu/record.go", edits: swap("min(int64(r.n)*t.Stride+s.opts.Overhang", "min(t.Stride+s.opts.Overhang"), by: "exact real network"},
 	{name: "record: only the first image copied by way of staging", file: "gpu/record.go", edits: swap("size := int64(n) * in.Stride", "size := in.Stride"), by: "unit invariance"},
 	{name: "record: no barrier after the copies in", file: "gpu/record.go", edits: swap("ops = append(load, opBarrier(transferWrite, computeAccess.or(transferRead)))", "ops = load"), by: "unit validation"},
 }

@@ -3,6 +3,8 @@
     python3 make.py .                        the committed set: small, one picture of each kind
     python3 make.py DIR --wide 40 --seed 7   forty random pictures of each kind, with raw pixels beside
                                              them; VKINFER_PICTURES=DIR go test ./netplan/preprocess
+    python3 make.py DIR --drafts             drafts.json, for the JPEGs already in DIR: Pillow's pixels when
+                                             it decodes them at 1/2, 1/4 and 1/8, and crops of such
 
 Needs Pillow and NumPy; tifffile, and cjpeg and jpegtran on the path, add kinds where present (the
 committed set was made with all of them). go test never runs this file. index.json records, for each
@@ -537,13 +539,63 @@ def reference(data, file):
     return im.convert("RGB")
 
 
+def draft(data, size):
+    """The picture decoded at the reduced size that Pillow takes for one of at least this size, and the reduction."""
+    im = Image.open(io.BytesIO(data))
+    im.draft("RGB", size)
+    scale = im.decoderconfig[0] if im.decoderconfig else 1
+    return im.convert("RGB"), scale
+
+
+MARGIN = 2  # fastMargin of package preprocess
+
+
+def fast_transform(data, size, crop_pct):
+    w, h = Image.open(io.BytesIO(data)).size
+    s = math.floor(size / crop_pct)
+    rw, rh = (s, int(s * h / w)) if w <= h else (int(s * w / h), s)
+    im, scale = draft(data, (MARGIN * rw, MARGIN * rh))
+    im = im.resize((rw, im.height), BICUBIC, box=(0, 0, w / scale, im.height))
+    im = im.resize((rw, rh), BICUBIC, box=(0, 0, rw, h / scale))
+    top, left = int(round((rh - size) / 2.0)), int(round((rw - size) / 2.0))
+    return im.crop((left, top, left + size, top + size)), scale
+
+
+def drafts(folder):
+    with open(os.path.join(folder, "index.json")) as f:
+        names = [p["file"] for p in json.load(f)["pictures"] if p["file"].endswith(".jpg")]
+    lines = []
+    for name in names:
+        with open(os.path.join(folder, name), "rb") as f:
+            data = f.read()
+        w, h = Image.open(io.BytesIO(data)).size
+        entry = dict(file=name, reduced=[], crops=[])
+        for s in (2, 4, 8):
+            if min(w, h) >= s:
+                im, scale = draft(data, (w // s, h // s))
+                entry["reduced"].append(dict(by=scale, w=im.width, h=im.height, rgb=hashlib.sha256(im.tobytes()).hexdigest()))
+        for part in (3, 5, 9, 17):  # sizes that ask for every reduction
+            size = max(1, min(w, h) // part)
+            for pct in (1.0, .875):
+                if math.floor(size / pct) * max(w, h) // min(w, h) < 5000:
+                    im, scale = fast_transform(data, size, pct)
+                    entry["crops"].append(dict(size=size, crop_pct=pct, by=scale, sha256=hashlib.sha256(im.tobytes()).hexdigest()))
+        lines.append(json.dumps(entry))
+    versions = dict(pillow=Image.__version__, libjpeg_turbo=features.version("libjpeg_turbo"))
+    with open(os.path.join(folder, "drafts.json"), "w") as f:
+        f.write(json.dumps(dict(made_with=versions, pictures=[]))[:-2] + "\n" + ",\n".join(lines) + "\n]}\n")
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("dir")
     p.add_argument("--wide", type=int, default=0)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--only", default="")
+    p.add_argument("--drafts", action="store_true")
     args = p.parse_args()
+    if args.drafts:
+        return drafts(args.dir)
     os.makedirs(args.dir, exist_ok=True)
     transforms = [(240, .882), (260, .890), (300, .904), (224, .875), (32, .875), (7, 1.0), (50, 1.3), (96, .5), (61, .97)]
     pictures, skipped = [], {}
