@@ -97,12 +97,12 @@ func (c *Classifier) checkStream(opts StreamOptions) error {
 // runners is how many batches are given to a device at once: one computes while the next is copied.
 const runners = 2
 
-// ahead is by how much more results than pictures are held in an ordered stream over several devices: about as often
-// the fastest may be through with a batch before the slowest is, without having to wait for it.
+// ahead is by how much more results than pictures are held in an ordered stream: about as often the fastest worker or
+// device may be through with a picture or batch before the slowest is, without having to wait for it.
 const ahead = 16
 
-// InFlight is the largest number of pictures that Stream holds at once, with so many further classifiers. Of an ordered
-// stream over several devices it may hold 16 times as many results.
+// InFlight is the largest number of pictures that Stream holds at once, with so many further classifiers. An ordered
+// stream may hold 16 times as many results.
 func (c *Classifier) InFlight(further int) int {
 	return (runners*(1+further)+2)*c.Device().MaxBatch + 2*c.workers
 }
@@ -142,7 +142,7 @@ var errLeft = errors.New("vkinfer: the loop over the stream was left")
 func newStream(ctx context.Context, c *Classifier, opts StreamOptions) *stream {
 	n := c.InFlight(len(opts.Further))
 	window := n
-	if len(opts.Further) > 0 && !opts.Unordered {
+	if !opts.Unordered {
 		window *= ahead
 	}
 	s := &stream{c: c, opts: opts, batch: c.Device().MaxBatch, window: make(chan struct{}, window), places: make(chan struct{}, n),

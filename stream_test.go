@@ -313,24 +313,65 @@ func settled(t *testing.T, before int) {
 	t.Errorf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 }
 
+// TestStreamIsBounded: a slow loop holds up the source; what is ahead of it are pictures, and in an ordered stream more
+// results.
 func TestStreamIsBounded(t *testing.T) {
 	files := grays(t)
-	before := runtime.NumGoroutine()
-	c, _ := meanClassifier(t, 4, 2)
-	var pulled atomic.Int64
-	taken := int64(0)
-	for range c.Stream(t.Context(), graySource(&files, 10000, &pulled), StreamOptions{}) {
-		if taken++; taken%50 == 0 {
-			time.Sleep(5 * time.Millisecond) // a slow loop
-			if ahead := pulled.Load() - taken; ahead > int64(c.InFlight(0))+1 {
-				t.Fatalf("%d pictures ahead of the loop, want at most %d", ahead, c.InFlight(0)+1)
+	for _, unordered := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c, _ := meanClassifier(t, 4, 2)
+			most := int64(c.InFlight(0)) + 1
+			if !unordered {
+				most = int64(c.InFlight(0))*ahead + 1
 			}
-		}
-		if taken == 500 {
-			break
-		}
+			var pulled atomic.Int64
+			taken, seen := int64(0), int64(0)
+			for range c.Stream(t.Context(), graySource(&files, 10000, &pulled), StreamOptions{Unordered: unordered}) {
+				if taken++; taken%50 == 0 {
+					time.Sleep(time.Second) // everything goes as far as it can without the loop
+					seen = max(seen, pulled.Load()-taken)
+				}
+				if taken == 500 {
+					break
+				}
+			}
+			if seen > most || seen < int64(c.InFlight(0)) {
+				t.Errorf("unordered %v: %d pictures ahead of the loop, want at most %d", unordered, seen, most)
+			}
+		})
 	}
-	settled(t, before)
+}
+
+// TestStreamLatePictures: in an ordered stream the workers do not wait for a picture that takes long.
+func TestStreamLatePictures(t *testing.T) {
+	files := grays(t)
+	took := map[bool]time.Duration{}
+	for _, unordered := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			c, _ := meanClassifier(t, 8, 4)
+			var stats StreamStats
+			source := func(yield func(Item) bool) {
+				for i := range 1000 {
+					d := 4 * time.Millisecond
+					if i%100 == 50 {
+						d *= 50
+					}
+					if !yield(Item{Read: func() ([]byte, error) { time.Sleep(d); return files[i%256], nil }}) {
+						return
+					}
+				}
+			}
+			for _, err := range c.Stream(t.Context(), source, StreamOptions{Stats: &stats, Unordered: unordered}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			took[unordered] = stats.Report().Wall
+		})
+	}
+	if took[false] > took[true]*11/10 {
+		t.Errorf("%v in order, %v without", took[false], took[true])
+	}
 }
 
 func TestStreamStops(t *testing.T) {
@@ -406,30 +447,31 @@ func TestStreamMemory(t *testing.T) {
 		t.Skip("long")
 	}
 	files := grays(t)
-	c, _ := meanClassifier(t, 32, 2)
-	heap := func() uint64 {
-		time.Sleep(50 * time.Millisecond) // until every stage waits for the loop
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
-	var first uint64
-	n, most := 0, uint64(0)
-	for r, err := range c.Stream(t.Context(), graySource(&files, 100_000, nil), StreamOptions{}) {
-		if err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := meanClassifier(t, 32, 2)
+		heap := func() uint64 {
+			time.Sleep(time.Second) // every stage waits for the loop
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
 		}
-		switch n++; {
-		case n == 2000:
-			first = heap()
-		case n%10_000 == 0:
-			most = max(most, heap())
+		var first uint64
+		n, most := 0, uint64(0)
+		for _, err := range c.Stream(t.Context(), graySource(&files, 100_000, nil), StreamOptions{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch n++; {
+			case n == 5000:
+				first = heap()
+			case n%10_000 == 0:
+				most = max(most, heap())
+			}
 		}
-		_ = r
-	}
-	if n != 100_000 || most > first+1<<20 {
-		t.Errorf("%d pictures; %d bytes in use after 2000, up to %d later", n, first, most)
-	}
-	t.Logf("%d pictures; %d bytes in use after 2000, up to %d later", n, first, most)
+		if n != 100_000 || most > first+1<<20 {
+			t.Errorf("%d pictures; %d bytes in use after 5000, up to %d later", n, first, most)
+		}
+		t.Logf("%d pictures; %d bytes in use after 5000, up to %d later", n, first, most)
+	})
 }

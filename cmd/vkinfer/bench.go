@@ -118,7 +118,7 @@ benchmark prints at its end; csv and json have the same columns among others; be
 	f.DurationVar(&b.minTime, "min-time", time.Second, "`TIME` that the runs take together, at least, such as 10s")
 	choiceFlag(cmd, &b.format, "output", "o", "form of the results", "md", "csv", "json", "jsonl", "timm", "benchstat")
 	b.net.addResize(cmd)
-	f.StringArrayVar(&b.images, "images", nil, "measure the stream of the pictures in `DIR`: a folder, archive, array or file as 'vkinfer classify' takes them; may be given several times")
+	f.StringArrayVar(&b.images, "images", nil, "measure the stream of the pictures in `DIR`: a folder, archive, array or file as 'vkinfer classify' takes them, or a quoted pattern of such; may be given several times")
 	b.metrics.add(cmd)
 	return cmd
 }

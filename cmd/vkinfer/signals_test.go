@@ -20,7 +20,7 @@ import (
 )
 
 // start runs the program on a long list of pictures and returns when it has printed its first line.
-func start(t *testing.T, format string) (cmd *exec.Cmd, out io.ReadCloser, first string, stderr *bytes.Buffer) {
+func start(t *testing.T, format string, flags ...string) (cmd *exec.Cmd, out io.ReadCloser, first string, stderr *bytes.Buffer) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := writePictures(dir); err != nil {
@@ -29,8 +29,8 @@ func start(t *testing.T, format string) (cmd *exec.Cmd, out io.ReadCloser, first
 	list := strings.Repeat(filepath.Join(dir, "a.png")+"\n", 5000)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	cmd = exec.CommandContext(ctx, "vkinfer", "classify", "efficientnet_b1_pruned", "--checkpoint", madeUpWeights(t), "--device", "cpu",
-		"--img-size", "32", "-b", "4", "-o", format, "-")
+	cmd = exec.CommandContext(ctx, "vkinfer", append([]string{"classify", "efficientnet_b1_pruned", "--checkpoint", madeUpWeights(t), "--device", "cpu",
+		"--img-size", "32", "-b", "4", "-o", format, "-"}, flags...)...)
 	cmd.Stdin = strings.NewReader(list)
 	stderr = &bytes.Buffer{}
 	cmd.Stderr = stderr
@@ -52,10 +52,11 @@ func start(t *testing.T, format string) (cmd *exec.Cmd, out io.ReadCloser, first
 	return cmd, out, string(line), stderr
 }
 
-// TestInterrupted: what was done is printed whole, the exit status is 130.
+// TestInterrupted: what was done is printed whole, the exit status is 130, and metrics say that it has ended.
 func TestInterrupted(t *testing.T) {
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
-		cmd, out, first, stderr := start(t, "json")
+		metrics := filepath.Join(t.TempDir(), "m.prom")
+		cmd, out, first, stderr := start(t, "json", "--metrics", metrics)
 		begin := time.Now()
 		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
@@ -74,6 +75,9 @@ func TestInterrupted(t *testing.T) {
 		var rows []struct{ Filename string }
 		if err := json.Unmarshal([]byte(first+string(rest)), &rows); err != nil {
 			t.Errorf("%v: what was printed is no whole JSON: %v", sig, err)
+		}
+		if text, err := os.ReadFile(metrics); err != nil || !bytes.Contains(text, []byte("\nvkinfer_running 0\n")) {
+			t.Errorf("%v: %v, metrics:\n%s", sig, err, text)
 		}
 		if len(rows) == 0 || len(rows) > 4000 {
 			t.Errorf("%v: %d rows, want some of 5000", sig, len(rows))
