@@ -99,6 +99,19 @@ func TestDeviceResize(t *testing.T) {
 				t.Fatalf("only %d pictures", len(list))
 			}
 			checkResized(t, resizer(t, dev, spec.Transform.Size, 3, netplan.DefaultResizing), spec.Transform, list)
+			staged, err := gpu.Open(gpu.Options{Device: deviceName(), ForceStaging: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer staged.Close()
+			exec := resizer(t, staged, spec.Transform.Size, 5, netplan.DefaultResizing)
+			defer exec.Close()
+			checkResized(t, exec, spec.Transform, list)
+			for _, bad := range [][][]byte{nil, {nil}, {make([]byte, netplan.DefaultResizing.Bytes+1)}} {
+				if _, err := exec.RunParts(t.Context(), bad); err == nil {
+					t.Errorf("%d parts that are none were taken", len(bad))
+				}
+			}
 		})
 	}
 	rng := rand.New(rand.NewPCG(3, 5))

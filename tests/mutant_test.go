@@ -138,7 +138,7 @@ func (m *mutant) network() {
 	m.report(m.plan(g))
 	input := noise(5, 2*g.InputShape().NumElements())
 	m.report(m.nodes(g, input))
-	m.report(m.invariances(g, input))
+	m.report(m.invariances(g, input, build(36, 36)))
 	m.report(m.golden(model, goldens, build))
 }
 
@@ -197,7 +197,7 @@ func (m *mutant) subject(g *graph.Graph, input []float32) conformance.Subject {
 }
 
 // invariances checks what must not matter, and that copies through staging buffers do not.
-func (m *mutant) invariances(g *graph.Graph, input []float32) layerResult {
+func (m *mutant) invariances(g *graph.Graph, input []float32, square *graph.Graph) layerResult {
 	r := layerResult{Layer: "invariance"}
 	fail := func(what string) layerResult {
 		r.Caught, r.What = true, what
@@ -209,6 +209,9 @@ func (m *mutant) invariances(g *graph.Graph, input []float32) layerResult {
 	}
 	if i := slices.IndexFunc(checks, func(c conformance.Check) bool { return !c.OK() }); i >= 0 {
 		return fail(checks[i].Name + ": " + checks[i].Verdict)
+	}
+	if c, err := conformance.Resized(m.t.Context(), m.subject(square, nil)); err != nil || !c.OK() {
+		return fail(fmt.Sprint(c.Name, ": ", c.Verdict, " ", err))
 	}
 	staged, err := gpu.Open(gpu.Options{Device: deviceName(), ForceStaging: true})
 	if err != nil {

@@ -50,6 +50,7 @@ const (
 	fileStem   = "shaders/conv_stem.comp"
 	fileLinear = "shaders/linear.comp"
 	fileSE     = "shaders/se.comp"
+	fileResize = "shaders/resize.comp"
 )
 
 // half rounds a vec4 of GLSL to float16 and back.
@@ -181,5 +182,14 @@ var kernels = []mutation{
 	{name: "SE: ReLU for SiLU", file: fileSE, edits: swap("sum / (1.0 + exp(-sum));", "max(sum, 0.0);"), cases: depthwise, by: "real network golden"},
 	{name: "SE: hard sigmoid", file: fileSE, edits: swap("= sigmoid(sum);", "= clamp(sum / 6.0 + 0.5, 0.0, 1.0);"), cases: depthwise, by: "real network golden"},
 	{name: "SE: all gates to the first image's row", file: fileSE, edits: swap("y[image * p.channels4 + c]", "y[c]"), cases: depthwise, by: "exact real network golden"},
+	{name: "resize: half of the rounding dropped", file: fileResize, edits: swap("int sum = 1 << 21;", "int sum = 0;"), by: "invariance"},
+	{name: "resize: bytes below zero not cut", file: fileResize, edits: swap("clamp(sum >> 22, 0, 255)", "min(sum >> 22, 255)"), by: "invariance"},
+	{name: "resize: bytes above 255 not cut", file: fileResize, edits: swap("clamp(sum >> 22, 0, 255)", "max(sum >> 22, 0)"), by: "invariance"},
+	{name: "resize: the last tap left out", file: fileResize, edits: swap("k < count; k++", "k + 1u < count; k++"), by: "invariance"},
+	{name: "resize: taps of the first output for all", file: fileResize, edits: swap("axis(at, TAPS) + 2u * i", "axis(at, TAPS)"), by: "invariance"},
+	{name: "resize: the first picture for all", file: fileResize, edits: swap("uint at = image * p.partWords;", "uint at = 0u;"), by: "invariance"},
+	{name: "resize: the last row not made", file: fileResize, edits: swap("word / pitch >= part[at + HEADER_ROWS]", "word / pitch + 1u >= part[at + HEADER_ROWS]"), by: "invariance"},
+	{name: "resize: colours of the neighbour", file: fileResize, edits: swap("3u * column + byteAt % 3u", "3u * column + (byteAt + 1u) % 3u"), by: "invariance"},
+
 	{name: "SE: a constant more", file: fileSE, edits: swap("const uint SPLIT = 16u;", "layout(constant_id = 4) const uint SPLIT = 16u;"), cases: depthwise, by: "interface"},
 }
