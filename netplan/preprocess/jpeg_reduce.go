@@ -25,7 +25,7 @@ func idct4(block *[64]int32, last int, dst []uint8, stride int) {
 		rowHalf  = 1<<(rowShift-1) + 128<<rowShift
 	)
 	if last == 0 {
-		fill(dst, stride, 4, idctMean(block))
+		fill(dst, stride, 4, idctMean(block[0]))
 		return
 	}
 	columns := 8
@@ -72,7 +72,7 @@ func idct2(block *[64]int32, last int, dst []uint8, stride int) {
 		rowHalf  = 1<<(rowShift-1) + 128<<rowShift
 	)
 	if last == 0 {
-		fill(dst, stride, 2, idctMean(block))
+		fill(dst, stride, 2, idctMean(block[0]))
 		return
 	}
 	columns := [...]int{0, 1, 3, 5, 7}

@@ -167,19 +167,22 @@ func (d *jpegDecoder) unit(b *bitReader, s *jpegScan, ux, uy int) error {
 				continue
 			}
 			seen := bx >= c.win.x0 && bx < c.win.x1 && by >= c.win.y0 && by < c.win.y1
-			var block [64]int32
-			last, err := 0, error(nil)
-			if seen && c.size > 1 {
-				last, err = b.sequentialBlock(&block, c, s.dc[i], s.ac[i])
-			} else {
-				block[0], err = b.blockMean(c, s.dc[i], s.ac[i])
+			if !seen || c.size == 1 {
+				first, err := b.blockMean(c, s.dc[i], s.ac[i])
+				if err != nil {
+					return err
+				}
+				if seen {
+					c.samples(bx, by)[0] = idctMean(first)
+				}
+				continue
 			}
+			var block [64]int32
+			last, err := b.sequentialBlock(&block, c, s.dc[i], s.ac[i])
 			if err != nil {
 				return err
 			}
-			if seen {
-				c.put(&block, last, bx, by)
-			}
+			c.put(&block, last, bx, by)
 		}
 	}
 	return nil
@@ -394,19 +397,21 @@ func correct(b *bitReader, block *[64]int16, k, end, zeros int, plus, minus int1
 	return k
 }
 
-// put makes samples of a block's dequantised coefficients; those after zigzag index last are 0.
+// samples returns where a block's samples go; rows are c.win.w()·c.size apart.
+func (c *jpegComponent) samples(bx, by int) []uint8 {
+	return c.pix[((by-c.win.y0)*c.win.w()*c.size+bx-c.win.x0)*c.size:]
+}
+
+// put makes samples, more than one, of a block's dequantised coefficients; those after zigzag index last are 0.
 func (c *jpegComponent) put(block *[64]int32, last, bx, by int) {
-	stride := c.win.w() * c.size
-	dst := c.pix[((by-c.win.y0)*stride+bx-c.win.x0)*c.size:]
+	dst, stride := c.samples(bx, by), c.win.w()*c.size
 	switch c.size {
 	case 8:
 		idct(block, last, dst, stride)
 	case 4:
 		idct4(block, last, dst, stride)
-	case 2:
-		idct2(block, last, dst, stride)
 	default:
-		dst[0] = idctMean(block)
+		idct2(block, last, dst, stride)
 	}
 }
 
@@ -417,13 +422,12 @@ func (d *jpegDecoder) reconstruct() {
 		for by := c.win.y0; by < min(c.win.y1, c.bh); by++ {
 			for bx := c.win.x0; bx < min(c.win.x1, c.bw); bx++ {
 				coef := (*[64]int16)(c.coef[(by*c.rowBlocks+bx)*64:])
-				var block [64]int32
-				last := 0
 				if c.size == 1 {
-					block[0] = int32(coef[0]) * int32(c.quant[0])
-					c.put(&block, last, bx, by)
+					c.samples(bx, by)[0] = idctMean(int32(coef[0]) * int32(c.quant[0]))
 					continue
 				}
+				var block [64]int32
+				last := 0
 				for k, at := range zigzag {
 					if v := coef[at]; v != 0 {
 						block[at] = int32(v) * int32(c.quant[k])
