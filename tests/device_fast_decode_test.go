@@ -2,6 +2,7 @@ package tests
 
 import (
 	"bytes"
+	"fmt"
 	"image"
 	"image/jpeg"
 	"math"
@@ -19,7 +20,9 @@ import (
 // TestDeviceFastDecode measures what Transform.FastDecode costs: the network with really trained weights on its
 // photographs, decoded exactly and reduced. These have 640×640 pixels, which the network's own 300 do not allow to be
 // reduced. So they are shown to it smaller, where all the detail of a real photograph is there to be lost; and, with
-// VKINFER_CONFORMANCE=full, enlarged and grained as large photographs are.
+// VKINFER_CONFORMANCE=full, enlarged and grained as large photographs are. The yardstick is the least noise that a
+// picture of bytes can have: one level up or down in a quarter of the samples, which is about what the rounding of a
+// resize is. FastDecode must not do more to the logits; with a fastMargin of 1 it does.
 func TestDeviceFastDecode(t *testing.T) {
 	if testing.Short() {
 		t.Skip("photographs through a network, with -short")
@@ -28,7 +31,7 @@ func TestDeviceFastDecode(t *testing.T) {
 	type sample struct{ size, side, every int } // network's input, photograph's side (0: as it is), every Nth photograph
 	samples := []sample{{144, 0, 12}}
 	if os.Getenv("VKINFER_CONFORMANCE") == "full" {
-		samples = []sample{{144, 0, 1}, {72, 0, 1}, {300, 1400, 1}, {300, 2000, 1}, {300, 3000, 2}, {300, 5400, 5}}
+		samples = []sample{{144, 0, 1}, {300, 1400, 1}, {300, 2000, 2}, {300, 3000, 4}, {300, 5400, 10}}
 	}
 	for _, s := range samples {
 		var some []labelled
@@ -53,47 +56,71 @@ func measureFastDecode(t *testing.T, rows []labelled, size, side int) {
 	fast := exact
 	fast.FastDecode = true
 	exec := executor(t, g, netplan.Options{Precision: netplan.PrecisionFloat32}, 8)
-	agree, right, levels, different := 0, [2]int{}, 0.0, 0
-	var errs, largest []float64
+	var levels float64
+	different := 0
+	var right int
+	reduced, noisy := comparison{}, comparison{}
+	rng := rand.New(rand.NewPCG(1, 2))
 	for i, r := range rows {
 		file := oracle.Bytes(t, "trained/pictures/"+r.file)
 		if side > 0 {
 			file = enlarge(t, file, side, uint64(i))
 		}
 		x, y := pictureInput(t, exact, file), pictureInput(t, fast, file)
+		noise := slices.Clone(x)
+		level := 1 / (255 * spec.Transform.Std[0])
 		for j := range x {
-			levels += math.Abs(float64(x[j]-y[j])) * float64(spec.Transform.Std[0]) * 255 / float64(len(x))
+			levels += math.Abs(float64(x[j]-y[j])/float64(level)) / float64(len(x)*len(rows))
+			if k := rng.IntN(8); k < 2 {
+				noise[j] += float32(2*k-1) * level
+			}
 		}
 		if !slices.Equal(x, y) {
 			different++
 		}
-		logits := runDevice(t, exec, append(x, y...), 2)
-		a, b := logits[:classes], logits[classes:]
-		_, centred := oracle.LogitErrors(b, a, classes)
-		errs = append(errs, centred)
-		worst, _ := oracle.MaxAbs(b, a)
-		largest = append(largest, worst)
-		top, fastTop := oracle.ArgMax(a), oracle.ArgMax(b)
-		if top == fastTop {
-			agree++
+		logits := runDevice(t, exec, slices.Concat(x, y, noise), 3)
+		if oracle.ArgMax(logits[:classes]) == r.class {
+			right++
 		}
-		for k, best := range []int{top, fastTop} {
-			if best == r.class {
-				right[k]++
-			}
-		}
+		reduced.add(logits[:classes], logits[classes:2*classes], r.class)
+		noisy.add(logits[:classes], logits[2*classes:], r.class)
 	}
-	slices.Sort(errs)
-	slices.Sort(largest)
-	n := len(rows)
-	t.Logf("input %d, photographs enlarged to %d: %d of %d reduced, by %.2f levels on average; best class the same %d; right %d exact, %d fast; centred relative difference of logits: median %.3g, largest %.3g; largest absolute difference: median %.3g, largest %.3g",
-		size, side, different, n, levels/float64(n), agree, right[0], right[1], errs[n/2], errs[n-1], largest[n/2], largest[n-1])
-	if different != n {
-		t.Errorf("only %d of %d photographs were reduced", different, n)
+	name := "as they are"
+	if side > 0 {
+		name = fmt.Sprintf("enlarged to %d×%d", side, side)
 	}
-	if 100*agree < 95*n || errs[n/2] > 0.05 {
-		t.Errorf("the best class is the same for %d of %d, and the logits differ by %.3g in the median; want at least 95 %% and at most 0.05", agree, n, errs[n/2])
+	t.Logf("input %d, %d photographs %s: %.2f levels on average, right %d\n    reduced:       %v\n    one level off: %v", size, len(rows), name, levels, right, &reduced, &noisy)
+	if different != len(rows) {
+		t.Errorf("only %d of %d photographs were reduced", different, len(rows))
 	}
+	if reduced.agree < noisy.agree || reduced.median() > noisy.median() {
+		t.Error("that differs by more than a level in a quarter of the samples does")
+	}
+}
+
+// comparison collects how logits differ from those of the same photographs decoded exactly.
+type comparison struct {
+	agree, right int       // photographs with the same best class, and with the right one
+	errors       []float64 // of each, oracle.LogitErrors' centred one
+}
+
+func (c *comparison) add(want, got []float32, class int) {
+	_, e := oracle.LogitErrors(got, want, len(want))
+	c.errors = append(c.errors, e)
+	best := oracle.ArgMax(got)
+	if best == oracle.ArgMax(want) {
+		c.agree++
+	}
+	if best == class {
+		c.right++
+	}
+}
+
+func (c *comparison) median() float64 { return slices.Sorted(slices.Values(c.errors))[len(c.errors)/2] }
+
+func (c *comparison) String() string {
+	return fmt.Sprintf("best class the same %d, right %d, centred relative difference of the logits in the median %.3g, at most %.3g",
+		c.agree, c.right, c.median(), slices.Max(c.errors))
 }
 
 // enlarge makes a photograph of side×side pixels out of a smaller one, with the grain that sensors have, as JPEG.

@@ -50,9 +50,9 @@ uint8 [N,size,size,3], resized and cropped already), whose pictures are ARRAY/NU
 these on standard input, one per line.
 
 Each picture is prepared as the published evaluation of the model does: resized so that its shorter side is
-size/crop, bicubic, cut to the centre, normalised; --fast-decode gives up exactness for speed. The results come in the order of the pictures. One that
-cannot be read is reported, as a row (json, jsonl, csv) and on standard error; the others are classified all
-the same, and the exit status is 1 then.
+size/crop, bicubic, cut to the centre, normalised; --fast-decode gives up exactness for speed. The results come in
+the order of the pictures. One that cannot be read is reported, as a row (json, jsonl, csv) and on standard error;
+the others are classified all the same, and the exit status is 1 then.
 
 With --results-file the rows go to FILE.part as they come, and FILE appears when it is complete. After a crash or an
 interrupt --resume goes on behind the last complete row: nothing is lost, nothing comes twice. --shard I/N takes every

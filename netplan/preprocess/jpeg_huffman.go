@@ -12,6 +12,12 @@ const huffLookup = 9
 // huffFast is the number of bits in which a code and the value after it are decoded by one look-up.
 const huffFast = 10
 
+// huffSkip is the number of bits in which codes are passed over by one look-up, those of several coefficients if they fit.
+const huffSkip = 12
+
+// skipEnd marks entries of skip that end with the end of the block.
+const skipEnd = 1 << 15
+
 // huffTable decodes one JPEG Huffman code.
 type huffTable struct {
 	// lookup holds length<<8 | symbol for every bit pattern that begins with a code of at most
@@ -21,6 +27,10 @@ type huffTable struct {
 	// have them: value<<16 | coefficients to pass over<<6 | bits; 0 for the others. At the end of a block the value is
 	// 0 and 64 coefficients are passed over.
 	fast [1 << huffFast]uint32
+	// skip holds, for every pattern of huffSkip bits, how to pass over the AC coefficients whose codes it has:
+	// coefficients<<5 | bits, these with the last one's value, which may follow the pattern. The end of a block counts
+	// as a coefficient, so that it is not looked for behind the last one. 0 where the first code is a long one.
+	skip *[1 << huffSkip]uint16
 	// For codes of n bits: those below limit[n] (left-aligned to 16 bits) are of at most n bits, and
 	// symbol = symbols[code + offset[n]].
 	limit   [18]int32
@@ -78,6 +88,34 @@ func newHuffTable(p []byte) (t *huffTable, n int, err error) {
 		t.fast[i] = uint32(v)<<16 | run<<6 | uint32(length+size)
 	}
 	return t, 16 + total, nil
+}
+
+// skips returns skip, which is made when it is first needed.
+func (t *huffTable) skips() *[1 << huffSkip]uint16 {
+	if t.skip == nil {
+		t.makeSkips()
+	}
+	return t.skip
+}
+
+func (t *huffTable) makeSkips() {
+	t.skip = new([1 << huffSkip]uint16)
+	for i := range t.skip {
+		used, passed, end := 0, 0, 0
+		for used < huffSkip && end == 0 {
+			e := t.lookup[i<<used&(1<<huffSkip-1)>>(huffSkip-huffLookup)]
+			length, n, size := int(e>>8), int(e>>4&15)+1, int(e&15)
+			if size == 0 && n != 16 {
+				n, end = 1, skipEnd
+			}
+			if e == 0 || used+length > huffSkip || used+length+size > 31 || passed+n > 64 {
+				end = 0
+				break
+			}
+			used, passed = used+length+size, passed+n
+		}
+		t.skip[i] = uint16(end | passed<<5 | used)
+	}
 }
 
 // bitReader reads entropy-coded data. Bits are kept at the top of acc. At a marker or the end of the

@@ -24,7 +24,7 @@ const (
 // idct writes a block's 8×8 samples. Coefficients after zigzag index last are 0.
 func idct(block *[64]int32, last int, dst []uint8, stride int) {
 	if last == 0 {
-		fill(dst, stride, 8, idctMean(block))
+		fill(dst, stride, 8, idctMean(block[0]))
 		return
 	}
 	if last < 10 { // all in the first four rows and columns
@@ -54,8 +54,8 @@ func idct(block *[64]int32, last int, dst []uint8, stride int) {
 }
 
 // idctMean is the sample that a block's first coefficient alone gives.
-func idctMean(block *[64]int32) uint8 {
-	return clampByte((block[0]*(1<<idctKeep)+1<<(idctKeep+2))>>(idctKeep+3) + 128)
+func idctMean(first int32) uint8 {
+	return clampByte((first*(1<<idctKeep)+1<<(idctKeep+2))>>(idctKeep+3) + 128)
 }
 
 // fill writes size×size samples.

@@ -16,6 +16,18 @@ const (
 	r3624 = 29692 // 3.624509785
 )
 
+// idctReduced writes a block's size×size samples, size 8, 4 or 2. Coefficients after zigzag index last are 0.
+func idctReduced(size int, block *[64]int32, last int, dst []uint8, stride int) {
+	switch size {
+	case 8:
+		idct(block, last, dst, stride)
+	case 4:
+		idct4(block, last, dst, stride)
+	default:
+		idct2(block, last, dst, stride)
+	}
+}
+
 // idct4 writes a block's 4×4 samples. Coefficients after zigzag index last are 0.
 func idct4(block *[64]int32, last int, dst []uint8, stride int) {
 	const (
@@ -25,7 +37,7 @@ func idct4(block *[64]int32, last int, dst []uint8, stride int) {
 		rowHalf  = 1<<(rowShift-1) + 128<<rowShift
 	)
 	if last == 0 {
-		fill(dst, stride, 4, idctMean(block))
+		fill(dst, stride, 4, idctMean(block[0]))
 		return
 	}
 	columns := 8
@@ -72,7 +84,7 @@ func idct2(block *[64]int32, last int, dst []uint8, stride int) {
 		rowHalf  = 1<<(rowShift-1) + 128<<rowShift
 	)
 	if last == 0 {
-		fill(dst, stride, 2, idctMean(block))
+		fill(dst, stride, 2, idctMean(block[0]))
 		return
 	}
 	columns := [...]int{0, 1, 3, 5, 7}

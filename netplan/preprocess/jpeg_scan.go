@@ -166,32 +166,42 @@ func (d *jpegDecoder) unit(b *bitReader, s *jpegScan, ux, uy int) error {
 				}
 				continue
 			}
-			seen := bx >= c.win.x0 && bx < c.win.x1 && by >= c.win.y0 && by < c.win.y1
-			var block [64]int32
-			last, err := 0, error(nil)
-			if seen && c.size > 1 {
-				last, err = b.sequentialBlock(&block, c, s.dc[i], s.ac[i])
-			} else {
-				block[0], err = b.blockMean(c, s.dc[i], s.ac[i])
+			n := b.symbol(s.dc[i])
+			if n < 0 || n > 15 {
+				return errBadCode
 			}
+			c.pred = int32(int16(c.pred + b.signed(n)))
+			seen := bx >= c.win.x0 && bx < c.win.x1 && by >= c.win.y0 && by < c.win.y1
+			if !seen || c.size == 1 {
+				if err := b.skipAC(s.ac[i]); err != nil {
+					return err
+				}
+				if seen {
+					dst, _ := c.samples(bx, by)
+					dst[0] = idctMean(c.pred * int32(c.quant[0]))
+				}
+				continue
+			}
+			var block [64]int32
+			block[0] = c.pred * int32(c.quant[0])
+			last, err := b.sequentialAC(&block, c.quant, s.ac[i])
 			if err != nil {
 				return err
 			}
-			if seen {
-				c.put(&block, last, bx, by)
+			dst, stride := c.samples(bx, by)
+			if c.size == 8 { // as a rule, and a call less
+				idct(&block, last, dst, stride)
+			} else {
+				idctReduced(c.size, &block, last, dst, stride)
 			}
 		}
 	}
 	return nil
 }
 
-// sequentialBlock decodes a whole block into dequantised coefficients; last is the zigzag index of the
+// sequentialAC decodes all coefficients of a block but the first, and dequantises them; last is the zigzag index of the
 // last one that may differ from 0.
-func (b *bitReader) sequentialBlock(block *[64]int32, c *jpegComponent, dc, ac *huffTable) (last int, err error) {
-	if block[0], err = b.dcCoefficient(c, dc); err != nil {
-		return 0, err
-	}
-	q := c.quant
+func (b *bitReader) sequentialAC(block *[64]int32, q *[64]uint16, ac *huffTable) (last int, err error) {
 	for k := 1; k < 64; k++ {
 		if b.n < huffFast {
 			b.fill()
@@ -230,49 +240,37 @@ func (b *bitReader) sequentialBlock(block *[64]int32, c *jpegComponent, dc, ac *
 	return last, nil
 }
 
-// dcCoefficient decodes and dequantises a block's first coefficient.
-func (b *bitReader) dcCoefficient(c *jpegComponent, dc *huffTable) (int32, error) {
-	n := b.symbol(dc)
-	if n < 0 || n > 15 {
-		return 0, errBadCode
-	}
-	c.pred = int32(int16(c.pred + b.signed(n)))
-	return c.pred * int32(c.quant[0]), nil
-}
-
-// blockMean is sequentialBlock where only the first coefficient is asked for: the others are passed over, and checked
-// all the same.
-func (b *bitReader) blockMean(c *jpegComponent, dc, ac *huffTable) (int32, error) {
-	first, err := b.dcCoefficient(c, dc)
-	if err != nil {
-		return 0, err
-	}
-	for k := 1; k < 64; k++ {
-		if b.n < huffFast {
+// skipAC passes over the coefficients that sequentialAC decodes, and checks them all the same.
+func (b *bitReader) skipAC(ac *huffTable) error {
+	skips := ac.skips()
+	for k := 1; k < 64; {
+		if b.n < 32 {
 			b.fill()
 		}
-		n := int32(0)
-		if e := ac.fast[b.acc>>(64-huffFast)]; e != 0 {
-			b.acc <<= e & 63
-			b.n -= int(e & 63)
-			k += int(e >> 6 & 1023)
-			n = int32(e) >> 16
-		} else {
-			rs := b.symbol(ac)
-			if rs < 0 {
-				return 0, errBadCode
-			}
-			if n = rs & 15; n == 0 && rs != 0xf0 {
+		if e := skips[b.acc>>(64-huffSkip)]; e != 0 && k+int(e>>5&127) <= 64 {
+			b.acc <<= e & 31
+			b.n -= int(e & 31)
+			k += int(e >> 5 & 127)
+			if e&skipEnd != 0 {
 				break
 			}
-			k += int(rs >> 4)
-			b.bits(int(n))
+			continue
 		}
-		if n != 0 && k > 63 {
-			return 0, errTooManyCoefficients
+		rs := b.symbol(ac)
+		if rs < 0 {
+			return errBadCode
 		}
+		n := rs & 15
+		if n == 0 && rs != 0xf0 {
+			break
+		}
+		if k += int(rs >> 4); n != 0 && k > 63 {
+			return errTooManyCoefficients
+		}
+		b.bits(int(n))
+		k++
 	}
-	return first, nil
+	return nil
 }
 
 // progressiveBlock decodes a scan's share of component i's block.
@@ -394,20 +392,10 @@ func correct(b *bitReader, block *[64]int16, k, end, zeros int, plus, minus int1
 	return k
 }
 
-// put makes samples of a block's dequantised coefficients; those after zigzag index last are 0.
-func (c *jpegComponent) put(block *[64]int32, last, bx, by int) {
-	stride := c.win.w() * c.size
-	dst := c.pix[((by-c.win.y0)*stride+bx-c.win.x0)*c.size:]
-	switch c.size {
-	case 8:
-		idct(block, last, dst, stride)
-	case 4:
-		idct4(block, last, dst, stride)
-	case 2:
-		idct2(block, last, dst, stride)
-	default:
-		dst[0] = idctMean(block)
-	}
+// samples returns where a block's samples go; rows are stride apart.
+func (c *jpegComponent) samples(bx, by int) (dst []uint8, stride int) {
+	stride = c.win.w() * c.size
+	return c.pix[((by-c.win.y0)*stride+bx-c.win.x0)*c.size:], stride
 }
 
 // reconstruct turns the coefficients of a progressive picture into samples.
@@ -417,20 +405,20 @@ func (d *jpegDecoder) reconstruct() {
 		for by := c.win.y0; by < min(c.win.y1, c.bh); by++ {
 			for bx := c.win.x0; bx < min(c.win.x1, c.bw); bx++ {
 				coef := (*[64]int16)(c.coef[(by*c.rowBlocks+bx)*64:])
-				var block [64]int32
-				last := 0
+				dst, stride := c.samples(bx, by)
 				if c.size == 1 {
-					block[0] = int32(coef[0]) * int32(c.quant[0])
-					c.put(&block, last, bx, by)
+					dst[0] = idctMean(int32(coef[0]) * int32(c.quant[0]))
 					continue
 				}
+				var block [64]int32
+				last := 0
 				for k, at := range zigzag {
 					if v := coef[at]; v != 0 {
 						block[at] = int32(v) * int32(c.quant[k])
 						last = k
 					}
 				}
-				c.put(&block, last, bx, by)
+				idctReduced(c.size, &block, last, dst, stride)
 			}
 		}
 		c.coef = nil
