@@ -31,7 +31,7 @@ func TestDeviceFastDecode(t *testing.T) {
 	type sample struct{ size, side, every int } // network's input, photograph's side (0: as it is), every Nth photograph
 	samples := []sample{{144, 0, 12}}
 	if os.Getenv("VKINFER_CONFORMANCE") == "full" {
-		samples = []sample{{144, 0, 1}, {300, 1400, 1}, {300, 2000, 2}, {300, 3000, 4}, {300, 5400, 10}}
+		samples = []sample{{144, 0, 1}, {300, 1400, 1}, {300, 3000, 4}, {300, 5400, 10}}
 	}
 	for _, s := range samples {
 		var some []labelled

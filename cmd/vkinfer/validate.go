@@ -87,7 +87,8 @@ func validateCommand(a *app) *cobra.Command {
 		GroupID: groupCheck,
 		Short:   "Measure the accuracy over a folder of labelled pictures",
 		Long: `Measure the accuracy over a tree that has a folder for each class, as ImageNet's validation set is usually
-unpacked. Pictures are prepared as the published evaluation of the model does, and the results are those of timm's
+unpacked. Pictures are prepared as the published evaluation of the model does (with --fast-decode nearly so, and
+the results say decode: fast), and the results are those of timm's
 validate script: Acc@1 and Acc@5 in percent, a line "--result" with one JSON object at the end, and the same columns
 in --results-file.
 

@@ -19,17 +19,24 @@ type Transform struct {
 	Mean    [3]float32 // per channel, RGB, on the scale 0..1
 	Std     [3]float32 // per channel, RGB, on the scale 0..1
 
-	// FastDecode takes large JPEGs at a half, a quarter or an eighth of their width and height out of the file, by
-	// smaller inverse DCTs, which is faster and not exact. A picture of w×h pixels that ResizedSize brings to rw×rh is
-	// reduced by the largest of 8, 4 and 2 that w/(fastMargin·rw) and h/(fastMargin·rh) reach, and becomes
-	// ceil(w/reduction)×ceil(h/reduction) pixels, those of Pillow's Image.draft("RGB", (fastMargin·rw, fastMargin·rh)).
-	// Of these w/reduction × h/reduction, which may end within a pixel, are resized to rw×rh, so that the crop shows
-	// what it would show without: Pillow's resize((rw, rh), BICUBIC, box=(0, 0, w/reduction, h/reduction)). Smaller
-	// JPEGs and all other formats are not affected. Pictures get other pixels by it, a level or two as a rule.
+	// FastDecode decodes large JPEGs at a half, a quarter or an eighth of their width and height, by smaller inverse
+	// DCTs. That is two to three times as fast (progressive ones: 1.2 to 1.3), and not exact. A picture of w×h pixels that ResizedSize brings to
+	// rw×rh is reduced by the largest of 8, 4 and 2 that both w/(2·rw) and h/(2·rh) reach, and has then
+	// ceil(w/reduction)×ceil(h/reduction) pixels, those of Pillow's Image.draft("RGB", (2·rw, 2·rh)). Of these the
+	// w/reduction × h/reduction that are the picture, which may end within a pixel, are resized to rw×rh, so that the
+	// crop shows what it shows without FastDecode: Pillow's resize((rw, rh), BICUBIC, box=(0, 0, w/reduction,
+	// h/reduction)). Other JPEGs and other formats are decoded exactly.
+	//
+	// What it costs: the prepared bytes of photographs differ by 0.2 to 0.45 levels on average, and a network's logits
+	// by less than where a quarter of the bytes is one level off. Of 200 photographs 187 kept their best class where
+	// most detail is lost, of enlarged ones 95 to 98 in 100 (TestDeviceFastDecode in tests).
 	FastDecode bool
 }
 
-// fastMargin is how many times its resized size a picture reduced by FastDecode has at least.
+// fastMargin is how many times its resized size a picture reduced by FastDecode has at least. Reduced pixels are means,
+// which let frequencies through that a resize then folds back, the more the nearer its size is to theirs. Of 200
+// photographs just over four times the size of the resized picture the best class stays the same for 187 with 2
+// (reduced to a half), as for 173 with bytes one level off, and for 161 with 1 (reduced to a quarter).
 const fastMargin = 2
 
 // reduction returns the factor by which a JPEG of w×h pixels is made smaller while it is decoded.
