@@ -35,8 +35,10 @@ run_set() {
   shift
   # The set has a C library of its own.
   [ "$set" != trixie ] || set -- "$@" -exec "$(realpath -m "$dest")/tx"
-  local begin=$SECONDS verdict=ok
-  "$root/scripts/with-driver.sh" "$dest" "$set" "$root/scripts/device-tests.sh" "$@" || verdict=FAILED
+  local begin=$SECONDS verdict=ok tests=("$root/scripts/device-tests.sh" "$@")
+  # Each of the two has all tests by itself.
+  [ "$set" != both ] || tests=(go test -count=1 "$@" -run '^TestTwoDrivers$' .)
+  "$root/scripts/with-driver.sh" "$dest" "$set" "${tests[@]}" || verdict=FAILED
   if grep -qx -- "$set" "$VKINFER_SKIPPED"; then verdict=skipped; fi
   printf '%-17s %-8s %4d s\n' "$set" "$verdict" $((SECONDS - begin)) >"$work/$set.verdict"
   [ "$verdict" != FAILED ]

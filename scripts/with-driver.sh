@@ -7,6 +7,7 @@
 #   lavapipe-width4   Mesa's software driver of this machine with 4 lanes to a subgroup instead of 8
 #   lavapipe-width16  the same with 16
 #   swiftshader, lavapipe25, trixie   what get-drivers.sh fetches to DEST
+#   both              SwiftShader beside Mesa's software driver of this machine: two devices
 #
 # Where the driver cannot be had the command is skipped, loudly; VKINFER_REQUIRE_DRIVERS, a comma list of sets,
 # turns the skip into a failure. VKINFER_SKIPPED names a file to which the sets that were skipped are added.
@@ -33,6 +34,7 @@ available() {
   case $set in
     system) return 0 ;;
     lavapipe-width*) manifest_file=$(own_lavapipe) ;;
+    both) "$root/scripts/get-drivers.sh" "$dest" swiftshader && manifest_file=$(own_lavapipe):$(realpath -m "$dest")/icd/swsh.json ;;
     *) "$root/scripts/get-drivers.sh" "$dest" "$set" ;;
   esac
 }
@@ -51,6 +53,7 @@ fi
 
 case $set in
   system) ;;
+  both) export VKINFER_TWO_DRIVERS=1 ;;
   lavapipe-width*)
     # In bits: a lane has 32. Mesa's cache does not know the width, hence one directory for each.
     export LP_NATIVE_VECTOR_WIDTH=$((32 * ${set#lavapipe-width}))
