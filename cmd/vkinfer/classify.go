@@ -114,6 +114,9 @@ func (c *classifier) run(ctx context.Context, name string, args []string) (err e
 	if err := c.checkStdin(args); err != nil {
 		return err
 	}
+	if c.shardBy == bySource && c.shard.n == 0 {
+		return usagef("--shard-by source without --shard, want --shard I/N too")
+	}
 	if err := c.metrics.check(c.app); err != nil {
 		return err
 	}
