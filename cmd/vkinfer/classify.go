@@ -55,7 +55,8 @@ the order of the pictures. One that cannot be read is reported, as a row (json, 
 the others are classified all the same, and the exit status is 1 then.
 
 With --results-file the rows go to FILE.part as they come, and FILE appears when it is complete. After a crash or an
-interrupt --resume goes on behind the last complete row: nothing is lost, nothing comes twice. --shard I/N takes every
+interrupt --resume goes on behind the last complete row: nothing is lost, nothing comes twice. Only one
+process at a time writes FILE: another one ends at once, with exit status 2. --shard I/N takes every
 Nth picture, from the one numbered I from 0, so that N machines share a list; 'vkinfer merge' puts their files together
 again. --shard auto/N takes I from JOB_COMPLETION_INDEX, which Kubernetes sets for indexed jobs. --shard-by source takes
 every Nth of the arguments and lines of the list instead, so that no archive is read by more than one machine.
@@ -123,6 +124,11 @@ func (c *classifier) run(ctx context.Context, name string, args []string) (err e
 	if complete, err := c.checkFile(); err != nil || complete {
 		return err
 	}
+	unlock, complete, err := c.lockFile()
+	if err != nil || complete {
+		return err
+	}
+	defer unlock()
 	names, err := c.labels(c.classMap)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/vkinfer/vkinfer"
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/console"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/pictures"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/results"
 )
@@ -123,13 +124,38 @@ func (c *classifier) checkFile() (complete bool, err error) {
 		return false, usagef("--results-file %s: want a name that ends in .jsonl or .csv, or -o with one of these", c.file)
 	}
 	c.format = format
-	if c.resume {
-		if _, err := os.Stat(c.file); err == nil {
-			c.log.Info(c.file + ": is complete")
-			return true, nil
-		}
+	return c.complete(), nil
+}
+
+// complete reports whether --resume has nothing left to do.
+func (c *classifier) complete() bool {
+	if !c.resume {
+		return false
 	}
-	return false, nil
+	_, err := os.Stat(c.file)
+	if err == nil {
+		c.log.Info(c.file + ": is complete")
+	}
+	return err == nil
+}
+
+// lockFile keeps other processes from writing the file of results until unlock is called.
+func (c *classifier) lockFile() (unlock func(), complete bool, err error) {
+	if c.file == "" {
+		return func() {}, false, nil
+	}
+	lock, err := results.LockFile(c.file)
+	if err != nil {
+		return nil, false, usagef("--results-file %w", err)
+	}
+	if lock.Unsupported != nil {
+		c.log.Warn(fmt.Sprintf("%s: its file system has no locks (%v), so that nothing keeps another process from writing it too", console.Printable(c.file), lock.Unsupported))
+	}
+	if c.complete() { // by another process, just now
+		lock.Unlock()
+		return nil, true, nil
+	}
+	return lock.Unlock, false, nil
 }
 
 // settings are what rows of one file must have in common.

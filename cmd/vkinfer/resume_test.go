@@ -167,3 +167,51 @@ func TestResumeDecodedOtherwise(t *testing.T) {
 		t.Errorf("error %v, want one that names the two settings", err)
 	}
 }
+
+// TestTwoWriters: while one process writes a file of results another one that is to write it ends at once; a killed one
+// keeps nobody out.
+func TestTwoWriters(t *testing.T) {
+	dir := t.TempDir()
+	if err := writePictures(dir); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "rows.jsonl")
+	command := func(more ...string) *exec.Cmd {
+		return exec.Command("vkinfer", append([]string{"classify", "efficientnet_b1_pruned", "--checkpoint", madeUpWeights(t), "--device", "cpu", "--img-size", "32",
+			"-q", "-b", "1", "--results-file", file}, more...)...)
+	}
+	first := command("-") // waits for more of the list until it is killed
+	list, err := first.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer first.Process.Kill()
+	if _, err := fmt.Fprintln(list, filepath.Join(dir, "a.png")); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(time.Minute)
+	for part := []byte(nil); !bytes.Contains(part, []byte("\n")); part, _ = os.ReadFile(file + ".part") {
+		if time.Now().After(deadline) {
+			t.Fatal("no row")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	for _, resume := range []string{"--resume=false", "--resume"} {
+		second := command(filepath.Join(dir, "a.png"), resume)
+		if out, _ := second.CombinedOutput(); second.ProcessState.ExitCode() != exitUsage || !bytes.Contains(out, []byte("another process writes it")) {
+			t.Errorf("a second process, %s: status %d, %s", resume, second.ProcessState.ExitCode(), out)
+		}
+	}
+	first.Process.Kill()
+	first.Wait()
+	if out, err := command(filepath.Join(dir, "a.png"), "--resume").CombinedOutput(); err != nil {
+		t.Errorf("after a kill: %v: %s", err, out)
+	}
+	left, err := filepath.Glob(file + "?*")
+	if rows, e := os.ReadFile(file); err != nil || e != nil || bytes.Count(rows, []byte("\n")) != 1 || len(left) > 0 {
+		t.Errorf("%q beside %q, %v, %v", rows, left, err, e)
+	}
+}
