@@ -15,6 +15,8 @@ FORMAT ?= text
 PEERS_FLAGS ?=
 PIPELINE_FLAGS ?=
 GPU_FLAGS   ?=
+# Options of tests/soak (-n 10000, -source tar; -help lists them).
+SOAK_FLAGS  ?=
 # Further flags for every go test here: make test TESTFLAGS=-v
 TESTFLAGS ?=
 
@@ -25,7 +27,7 @@ BUILDVCS := $(if $(shell git rev-parse HEAD 2>/dev/null),auto,false)
 cache = mkdir -p build/shader-cache/$(1) && MESA_SHADER_CACHE_DIR="$(CURDIR)/build/shader-cache/$(1)"
 
 # Compiled pipelines too. Subcommands keep them in the user's cache.
-test test-short test-device conformance mutation race: export VKINFER_PIPELINE_CACHE = $(CURDIR)/build/pipelines
+test test-short test-device conformance mutation race soak: export VKINFER_PIPELINE_CACHE = $(CURDIR)/build/pipelines
 
 # Packages whose tests reach a Vulkan driver, by way of the only package with cgo; and the others.
 reach = go list -f '{{.ImportPath}} {{join .Deps " "}} {{join .TestImports " "}} {{join .XTestImports " "}} ' ./...
@@ -120,6 +122,10 @@ bench: build ## measure every model on the best device, batch 1 and 8
 mutation: ## put about 100 faults into kernels, planner and recorder; every one must be noticed (FAULTS=regexp, FORMAT=md)
 	@scripts/install-deps.sh build test
 	$(call cache,mutation) go run ./tests/mutation -drivers "$(DRIVERS)" -run "$(FAULTS)" -o "$(FORMAT)"
+
+.PHONY: soak
+soak: build ## 100,000 tiny pictures through classify: no row lost or repeated, memory bounded (SOAK_FLAGS=; an hour without a GPU)
+	$(call cache,system) go run ./tests/soak $(SOAK_FLAGS)
 
 .PHONY: peers
 peers: build ## measure vkinfer beside PyTorch, ONNX Runtime and ncnn, with ratios (PEERS_FLAGS=)
