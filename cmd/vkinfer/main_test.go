@@ -26,7 +26,6 @@ import (
 	"github.com/vkinfer/vkinfer/gpu"
 	"github.com/vkinfer/vkinfer/netplan"
 	"github.com/vkinfer/vkinfer/netplan/models"
-	"github.com/vkinfer/vkinfer/netplan/preprocess"
 	"github.com/vkinfer/vkinfer/weights"
 )
 
@@ -140,8 +139,7 @@ func madeUpWeights(t *testing.T) string {
 
 // TestScripts runs testdata/script. $WEIGHTS names made-up weights of efficientnet_b1_pruned, $OVERFLOW such
 // as overflow float32; other.safetensors holds another network, five.npy five
-// images of 40x33 pixels; the pictures of writePictures are in pics, and the good ones, prepared for an input of 32
-// pixels, in prepared.npy; [device] says whether a Vulkan device is there.
+// images of 40x33 pixels; the pictures of writePictures are in pics; [device] says whether a Vulkan device is there.
 func TestScripts(t *testing.T) {
 	path := madeUpWeights(t)
 	tooLarge, err := overflow()
@@ -173,10 +171,7 @@ func TestScripts(t *testing.T) {
 			if err := weights.WriteNPY(filepath.Join(e.WorkDir, "five.npy"), batch); err != nil {
 				return err
 			}
-			if err := writePictures(filepath.Join(e.WorkDir, "pics")); err != nil {
-				return err
-			}
-			return writePrepared(e.WorkDir, "pics/a.png", "pics/b.jpg", "pics/sub/c.gif")
+			return writePictures(filepath.Join(e.WorkDir, "pics"))
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "device" {
@@ -185,7 +180,7 @@ func TestScripts(t *testing.T) {
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "json": jsonValue, "lines": lines, "again": again},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "json": jsonValue, "lines": lines, "again": again, "prepared": prepared, "samerows": sameRows, "zipped": zipped},
 	})
 }
 
@@ -310,27 +305,4 @@ func writePictures(dir string) error {
 		}
 	}
 	return nil
-}
-
-// writePrepared writes pictures of a folder, resized and cropped to 32 pixels, to prepared.npy there.
-func writePrepared(dir string, names ...string) error {
-	spec, err := models.Lookup("efficientnet_b1_pruned")
-	if err != nil {
-		return err
-	}
-	tr := spec.Transform
-	tr.Size = 32
-	t := &weights.Tensor{DType: weights.Uint8, Shape: []int{len(names), tr.Size, tr.Size, 3}}
-	for _, name := range names {
-		data, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
-		if err != nil {
-			return err
-		}
-		picture, err := tr.Picture(data, preprocess.Limits{})
-		if err != nil {
-			return err
-		}
-		t.Data = append(t.Data, picture...)
-	}
-	return weights.WriteNPY(filepath.Join(dir, "prepared.npy"), t)
 }

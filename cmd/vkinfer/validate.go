@@ -1,13 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"iter"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -17,7 +13,6 @@ import (
 	"github.com/vkinfer/vkinfer"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/accuracy"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/console"
-	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/pictures"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/results"
 	"github.com/vkinfer/vkinfer/netplan/models"
 )
@@ -40,11 +35,16 @@ type validator struct {
 	format      string
 	metrics     metricsFlag
 
-	spec    *models.Spec
-	paths   []string
-	classes map[string]int // by folder
-	real    accuracy.Real
-	outcome outcome
+	spec     *models.Spec
+	dirs     []string // folders and archives
+	total    int      // pictures
+	labelled bool     // the archives hold labels, as WebDataset's do
+	folders  map[string]bool
+	classes  map[string]int // by folder
+	limit    int            // how many classes the network has
+	real     accuracy.Real
+	targets  targets
+	outcome  outcome
 }
 
 // outcome is what validate found.
@@ -83,7 +83,7 @@ type verdictRow struct {
 func validateCommand(a *app) *cobra.Command {
 	v := &validator{app: a}
 	cmd := &cobra.Command{
-		Use:     "validate MODEL DIR",
+		Use:     "validate MODEL DIR...",
 		GroupID: groupCheck,
 		Short:   "Measure the accuracy over a folder of labelled pictures",
 		Long: `Measure the accuracy over a tree that has a folder for each class, as ImageNet's validation set is usually
@@ -97,17 +97,22 @@ of class N. Without it folders named by WordNet ids (n01440764) are ImageNet's c
 one for each class of the network; they are numbered in their natural order, as timm does. --real-labels counts by the
 reassessed labels of ImageNet (ReaL) instead, and leaves out the pictures without any.
 
+DIR may be an archive (.tar, .tar.gz, .tgz, .zip) of such a tree, and there may be several. Archives in WebDataset's
+layout bring their labels: KEY.cls, the number of the class in digits, or KEY.json with it as "label", next to KEY.jpg. A
+picture there without a label is told as one that cannot be read. Archives are read twice, first for what they hold.
+
 With several precisions, --precision float32,amp, every picture is prepared once and runs in each. The pictures whose
 best class differs are listed, and shown by --sheet.
 
 A picture that cannot be read is told and left out, and the exit status is 1 then. With --min-top1 it is 3 if Acc@1
 of any precision is lower.`,
 		Example: `  vkinfer validate efficientnet_b1_pruned imagenet/val
+  vkinfer validate efficientnet_b1_pruned shard-0000.tar shard-0001.tar
   vkinfer validate efficientnet_b1_pruned --precision float32,amp --sheet differ.html imagenet/val
   vkinfer validate efficientnet_b3_pruned --checkpoint my.pth --class-map classes.txt --min-top1 78 pictures/`,
 		Args:              v.args,
 		ValidArgsFunction: completeModel,
-		RunE:              a.action(func(cmd *cobra.Command, args []string) error { return v.run(cmd.Context(), args[0], args[1]) }),
+		RunE:              a.action(func(cmd *cobra.Command, args []string) error { return v.run(cmd.Context(), args[0], args[1:]) }),
 	}
 	v.net.addCheckpoint(cmd, "the ones that 'vkinfer fetch' got")
 	v.net.addDevices(cmd)
@@ -139,10 +144,10 @@ func (v *validator) args(cmd *cobra.Command, given []string) error {
 			return err
 		}
 	}
-	return args(2, "MODEL", "DIR")(cmd, given)
+	return args(-1, "MODEL", "DIR")(cmd, given)
 }
 
-func (v *validator) run(ctx context.Context, name, dir string) (err error) {
+func (v *validator) run(ctx context.Context, name string, dirs []string) (err error) {
 	if v.spec, err = model(name); err != nil {
 		return err
 	}
@@ -169,7 +174,8 @@ func (v *validator) run(ctx context.Context, name, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := v.find(ctx, dir); err != nil {
+	v.dirs = dirs
+	if err := v.find(ctx); err != nil {
 		return err
 	}
 	sd, err := v.stateDict(ctx, v.spec, v.net.checkpoint)
@@ -186,7 +192,7 @@ func (v *validator) run(ctx context.Context, name, dir string) (err error) {
 	var nets []*vkinfer.Classifier
 	for i, precision := range v.precisions {
 		v.net.precision = precision
-		v.net.batch = max(1, min(v.net.batch, len(v.paths)))
+		v.net.batch = max(1, min(v.net.batch, v.total))
 		list, err := v.openAll(ctx, v.spec, sd, devices, &v.net, vkinfer.Options{CropPct: float64(v.cropPct), FastDecode: v.fast, Labels: names, TopK: 5, Workers: v.workers})
 		if err != nil {
 			return err
@@ -209,84 +215,6 @@ func (v *validator) run(ctx context.Context, name, dir string) (err error) {
 	return v.report(ctx, nets[0])
 }
 
-// find lists the pictures.
-func (v *validator) find(ctx context.Context, dir string) error {
-	if info, err := os.Stat(dir); err != nil {
-		return usagef("%s: %w", dir, plain(err))
-	} else if !info.IsDir() {
-		return usagef("%s: is a file, want a folder that has a folder with pictures for each class", dir)
-	}
-	items := make(chan pictures.Item, 64)
-	go pictures.List{Args: []string{dir}}.Send(ctx, items)
-	loose := 0
-	for it := range items {
-		switch {
-		case it.Err != nil:
-			return usagef("%s: %w", it.Path, plain(it.Err))
-		case v.realLabels == "" && filepath.Clean(filepath.Dir(it.Path)) == filepath.Clean(dir):
-			loose++
-		default:
-			v.paths = append(v.paths, it.Path)
-		}
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if len(v.paths) == 0 {
-		return usagef("%s: no pictures in folders below it (%d in itself), want a folder with pictures for each class", dir, loose)
-	}
-	if loose > 0 {
-		v.log.Warn(fmt.Sprintf("%s: %d pictures lie in no class's folder and are left out", console.Printable(dir), loose))
-	}
-	return nil
-}
-
-// match finds the class of each folder.
-func (v *validator) match(classes int, classMap []string) (err error) {
-	if v.realLabels != "" {
-		f, err := os.Open(v.realLabels)
-		if err != nil {
-			return usagef("ReaL labels: %w", err)
-		}
-		defer f.Close()
-		if v.real, err = accuracy.ReadReal(bufio.NewReader(f), classes); err != nil {
-			return usagef("%s: %w", v.realLabels, err)
-		}
-		return nil
-	}
-	folders := make([]string, len(v.paths))
-	for i, p := range v.paths {
-		folders[i] = accuracy.Folder(p)
-	}
-	if v.classes, err = accuracy.Classes(folders, classes, classMap, models.WNIDs()); err != nil {
-		return usagef("%w", err)
-	}
-	return nil
-}
-
-// right returns the classes that are right for a picture.
-func (v *validator) right(path string) ([]int, error) {
-	if v.real != nil {
-		return v.real.Right(path)
-	}
-	return []int{v.classes[accuracy.Folder(path)]}, nil
-}
-
-// items are the pictures as a source of the classifier.
-func (v *validator) items() iter.Seq[vkinfer.Item] {
-	return func(yield func(vkinfer.Item) bool) {
-		for _, path := range v.paths {
-			it := vkinfer.Item{Name: path, Read: func() ([]byte, error) {
-				data, err := pictures.Read(path, maxPicture)
-				return data, plain(err)
-			}}
-			if _, it.Err = v.right(path); !yield(it) {
-				return
-			}
-		}
-	}
-}
-
 // measure runs all pictures through the networks.
 func (v *validator) measure(ctx context.Context, nets []*vkinfer.Classifier) (err error) {
 	v.outcome.meters = make([]accuracy.Meter, len(v.precisions))
@@ -302,16 +230,18 @@ func (v *validator) measure(ctx context.Context, nets []*vkinfer.Classifier) (er
 		return err
 	}
 	defer closeMetrics(&err, m)
-	bar := v.console.Progress("validate", int64(len(v.paths)), false)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // of the list, whoever leaves the loop
+	bar := v.console.Progress("validate", int64(v.total), false)
 	defer bar.Stop()
 	start, done := time.Now(), 0
 	opts := vkinfer.StreamOptions{Further: nets[1:], Lost: v.lost, Stats: m.Stats()}
 	if len(v.precisions) > 1 {
 		opts.Further, opts.Beside = nil, nets[1:]
 	}
-	for r, err := range nets[0].Stream(ctx, v.items(), opts) {
+	for r, err := range nets[0].Stream(ctx, v.items(ctx), opts) {
 		if err != nil {
-			return fmt.Errorf("after %d of %d pictures: %w", done, len(v.paths), err)
+			return fmt.Errorf("after %d of %d pictures: %w", done, v.total, err)
 		}
 		row := v.judge(r)
 		if rows != nil {
@@ -327,7 +257,7 @@ func (v *validator) measure(ctx context.Context, nets []*vkinfer.Classifier) (er
 		bar.Add(1)
 		if done%(v.logFreq*v.net.batch) == 0 && !v.console.ShowsProgress() && !v.quiet {
 			m := v.outcome.meters[0]
-			v.log.Info(fmt.Sprintf("Test: [%d/%d]  %.1f img/s  Acc@1: %.3f  Acc@5: %.3f", done, len(v.paths),
+			v.log.Info(fmt.Sprintf("Test: [%d/%d]  %.1f img/s  Acc@1: %.3f  Acc@5: %.3f", done, v.total,
 				float64(done)/time.Since(start).Seconds(), m.Acc1(), m.Acc5()))
 		}
 	}
@@ -340,6 +270,7 @@ func (v *validator) measure(ctx context.Context, nets []*vkinfer.Classifier) (er
 // judge counts one picture.
 func (v *validator) judge(r vkinfer.StreamResult) verdictRow {
 	row := verdictRow{Filename: r.Name, Predictions: map[string][]results.Prediction{}}
+	right := v.targets.pop()
 	all := append([]vkinfer.Result{r.Result}, r.Beside...)
 	for i, one := range all {
 		made := results.From(r.Name, one)
@@ -355,7 +286,7 @@ func (v *validator) judge(r vkinfer.StreamResult) verdictRow {
 		v.log.Error(console.Printable(r.Name) + ": " + row.Error)
 		return row
 	}
-	row.Targets, _ = v.right(r.Name) // an error would have been the result's
+	row.Targets = right
 	if len(row.Targets) == 0 {
 		v.outcome.left++
 		return row

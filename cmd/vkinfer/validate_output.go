@@ -35,7 +35,7 @@ type validateResult struct {
 
 	Decode    string `json:"decode"` // exact, or fast
 	Precision string `json:"precision"`
-	Labels    string `json:"labels"` // folders, or real
+	Labels    string `json:"labels"` // folders, real, or members of archives
 	Images    int    `json:"images"` // those counted
 	Failed    int    `json:"failed"`
 	Device    string `json:"device"`
@@ -60,10 +60,13 @@ func (v *validator) report(ctx context.Context, cl *vkinfer.Classifier) error {
 		if v.real != nil {
 			r.Labels = "real"
 		}
+		if v.labelled {
+			r.Labels = "members"
+		}
 		list = append(list, r)
 	}
 	if o.meters[0].Images == 0 {
-		return partf("none of %d pictures could be counted (%d failed, %d have no label)", len(v.paths), o.failed, o.left)
+		return partf("none of %d pictures could be counted (%d failed, %d have no label)", v.total, o.failed, o.left)
 	}
 	if err := v.print(list); err != nil {
 		return err
@@ -88,7 +91,7 @@ func (v *validator) report(ctx context.Context, cl *vkinfer.Classifier) error {
 		}
 	}
 	if o.failed > 0 {
-		return partf("%d of %d pictures failed and were left out", o.failed, len(v.paths))
+		return partf("%d of %d pictures failed and were left out", o.failed, v.total)
 	}
 	return nil
 }
@@ -131,7 +134,7 @@ func (v *validator) text(w io.Writer, list []validateResult) {
 		}
 		fmt.Fprintf(w, " * %sAcc@1 %.3f (%.3f) Acc@5 %.3f (%.3f)\n", name, r.Top1, r.Top1Err, r.Top5, r.Top5Err)
 	}
-	fmt.Fprintf(w, "   %d images, %.1f img/s on %s\n", list[0].Images, float64(len(v.paths))/v.outcome.seconds, list[0].Device)
+	fmt.Fprintf(w, "   %d images, %.1f img/s on %s\n", list[0].Images, float64(v.total)/v.outcome.seconds, list[0].Device)
 	if v.outcome.left > 0 {
 		fmt.Fprintf(w, "   %d more have no ReaL label and are not counted\n", v.outcome.left)
 	}

@@ -47,7 +47,12 @@ func (l List) archive(ctx context.Context, file string, send func(Item) error) e
 		return send(Item{Path: file, Err: err})
 	}
 	defer f.Close()
-	a := &archive{ctx: ctx, path: file, send: send, held: held{semaphore.NewWeighted(maxHeld)}}
+	a := &archive{ctx: ctx, path: file, held: held{semaphore.NewWeighted(maxHeld)}}
+	a.send = send
+	if l.Labels {
+		a.labels = &labels{send: send}
+		a.send = a.labels.add
+	}
 	switch kind := archiveKind(file); kind {
 	case "zip":
 		err = a.zip(f)
@@ -59,6 +64,9 @@ func (l List) archive(ctx context.Context, file string, send func(Item) error) e
 	default:
 		err = a.tar(bufio.NewReaderSize(f, 1<<18))
 	}
+	if a.labels != nil && err == nil {
+		err = a.labels.flush()
+	}
 	var stop stopped
 	if errors.As(err, &stop) {
 		return stop.error
@@ -66,6 +74,11 @@ func (l List) archive(ctx context.Context, file string, send func(Item) error) e
 	if err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			err = errors.New("the archive is truncated")
+		}
+		if a.labels != nil {
+			if err := a.labels.flush(); err != nil {
+				return err.(stopped).error
+			}
 		}
 		return send(Item{Path: file, Err: fmt.Errorf("archive, after %d pictures: %w", a.found, err)})
 	}
@@ -83,6 +96,7 @@ type archive struct {
 	path          string
 	send          func(Item) error
 	held          held
+	labels        *labels // nil where they are not wanted
 	found, others int
 }
 
@@ -96,6 +110,12 @@ func (a *archive) tar(r io.Reader) error {
 		}
 		if err != nil {
 			return err
+		}
+		if h.Typeflag == tar.TypeReg && a.labels.wants(h.Name) {
+			if err := a.labels.read(a.name(h.Name), t); err != nil {
+				return err
+			}
+			continue
 		}
 		if h.Typeflag != tar.TypeReg || !IsPicture(h.Name) {
 			if h.Typeflag != tar.TypeDir {
@@ -120,6 +140,17 @@ func (a *archive) zip(f *os.File) error {
 		return err
 	}
 	for _, m := range z.File {
+		if m.Mode().IsRegular() && a.labels.wants(m.Name) {
+			r, err := m.Open()
+			if err == nil {
+				err = a.labels.read(a.name(m.Name), r)
+				r.Close()
+			}
+			if err != nil {
+				return err
+			}
+			continue
+		}
 		if !m.Mode().IsRegular() || !IsPicture(m.Name) {
 			if !m.Mode().IsDir() {
 				a.others++
@@ -148,6 +179,11 @@ func (a *archive) name(member string) string { return a.path + "/" + path.Clean(
 // member sends one picture, whose bytes come from r. Where members follow each other in a stream, an error of reading is
 // the archive's.
 func (a *archive) member(name string, size int64, r io.Reader, stream bool) error {
+	if a.labels != nil { // a picture that waits for its label holds memory that this one may need
+		if err := a.labels.flush(); err != nil {
+			return err
+		}
+	}
 	it := Item{Path: a.name(name)}
 	a.found++
 	if size > maxMember {

@@ -163,6 +163,43 @@ func TestArchives(t *testing.T) {
 	}
 }
 
+// TestLabels: labels before and after their pictures, none, bad ones, and pictures that share one.
+func TestLabels(t *testing.T) {
+	file := func(name, data string) member { return member{name, []byte(data), tar.TypeReg} }
+	list := []member{file("1.cls", "7\n"), file("1.jpg", "one"), file("2.png", "two"), file("2.json", `{"label": 3}`), file("3.jpg", "three"), file("d/3.cls", "5"),
+		file("4.cls", "x"), file("4.jpg", "four"), file("5.seg.png", "five"), file("5.jpg", "more"), file("5.cls", "9"), file("6.json", `{"caption": "a"}`), file("6.jpg", "six"),
+		file("7.cls", strings.Repeat("1", maxLabel+1)), file("7.jpg", "seven"), file("8.json", `{"label": "cat"}`), file("8.jpg", "eight"), file("9.jpg", "nine")}
+	want := "1.jpg one 7\n2.png two 3\n3.jpg three -\n4.jpg ! -\n5.seg.png five -\n5.jpg more 9\n6.jpg six -\n7.jpg ! -\n8.jpg ! -\n9.jpg nine -\n"
+	dir := t.TempDir()
+	for name, data := range map[string][]byte{"x.tar": makeTar(t, list), "x.tgz": gzipped(makeTar(t, list)), "x.zip": makeZip(t, list)} {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, data, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		for _, labels := range []bool{true, false} {
+			items, got := make(chan Item), ""
+			go List{Args: []string{p}, Labels: labels}.Send(t.Context(), items)
+			for it := range items {
+				text, class := "!", "-"
+				if it.Err == nil {
+					data, _ := it.Read()
+					text = string(data)
+				}
+				if it.Class != nil {
+					class = fmt.Sprint(*it.Class)
+				}
+				if !labels && (it.Class != nil || it.Err != nil) {
+					t.Errorf("%s: %+v without labels being wanted", name, it)
+				}
+				got += fmt.Sprintln(strings.TrimPrefix(it.Path, p+"/"), text, class)
+			}
+			if labels && got != want {
+				t.Errorf("%s:\n%swant\n%s", name, got, want)
+			}
+		}
+	}
+}
+
 // FuzzArchive: damaged archives give items or errors, and no more bytes than are bounded.
 func FuzzArchive(f *testing.F) {
 	plain := makeTar(f, members)
@@ -175,6 +212,6 @@ func FuzzArchive(f *testing.F) {
 		if err := os.WriteFile(p, data, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		listed(t, dir, List{Args: []string{p}})
+		listed(t, dir, List{Args: []string{p}, Labels: kind >= 128})
 	})
 }

@@ -37,6 +37,8 @@ type Item struct {
 
 	// Height and Width, unless 0, say that Read returns pixels, uint8 [Height,Width,3], which are prepared already.
 	Height, Width int
+
+	Class *int // the label of an archive's member, where List.Labels wants it and there is one
 }
 
 // Drop lets go of a picture that is not wanted. Every item must be read or dropped.
@@ -52,7 +54,9 @@ type List struct {
 	Stdin io.Reader // read where Args says "-"
 	// Take chooses among the sources, which are the Args and the lines of Stdin, numbered from 0; nil takes all.
 	Take func(i int) bool
-	Null bool // the paths in Stdin end with a zero byte instead
+	// Labels asks for the labels of archives' members in WebDataset's manner: KEY.cls, or "label" in KEY.json, beside KEY.jpg.
+	Labels bool
+	Null   bool // the paths in Stdin end with a zero byte instead
 	// Skipped, if set, is told of every folder or archive that was named and holds no picture, and of the number of
 	// other files in it.
 	Skipped func(folder string, others int)
