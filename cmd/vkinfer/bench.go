@@ -25,6 +25,7 @@ type bencher struct {
 	devices     []string
 	precisions  []string
 	kernels     []string
+	fast        bool
 	images      []string // the pictures of a stream
 	workers     int
 	metrics     metricsFlag
@@ -118,6 +119,7 @@ benchmark prints at its end; csv and json have the same columns among others; be
 	f.DurationVar(&b.minTime, "min-time", time.Second, "`TIME` that the runs take together, at least, such as 10s")
 	choiceFlag(cmd, &b.format, "output", "o", "form of the results", "md", "csv", "json", "jsonl", "timm", "benchstat")
 	b.net.addResize(cmd)
+	addFastDecode(cmd, &b.fast)
 	f.StringArrayVar(&b.images, "images", nil, "measure the stream of the pictures in `DIR`: a folder, archive, array or file as 'vkinfer classify' takes them, or a quoted pattern of such; may be given several times")
 	b.metrics.add(cmd)
 	return cmd
@@ -145,6 +147,8 @@ func (b *bencher) run(ctx context.Context, names []string) error {
 	switch {
 	case slices.Contains(b.images, "-"):
 		return usagef("bench: --images -: a list on standard input cannot be read again, want a folder, files, archives or arrays")
+	case (b.fast || b.net.resize != "auto") && len(b.images) == 0:
+		return usagef("bench: --fast-decode and --resize are about pictures, want --images too")
 	case b.metrics.path != "" && len(b.images) == 0:
 		return usagef("bench: --metrics counts streams of pictures, want --images too")
 	}

@@ -147,7 +147,7 @@ func (b *bencher) stream(ctx context.Context, spec *models.Spec, m *metrics.File
 			return row, err
 		}
 	}
-	nets, err := b.openAll(ctx, spec, sd, b.devices, &b.net, vkinfer.Options{Workers: b.workers, Kernels: b.net.kernelsOption()})
+	nets, err := b.openAll(ctx, spec, sd, b.devices, &b.net, vkinfer.Options{Workers: b.workers, Kernels: b.net.kernelsOption(), FastDecode: b.fast})
 	if err != nil {
 		return row, err
 	}

@@ -56,17 +56,19 @@ func TestEveryKernelIsSmoked(t *testing.T) {
 	if g, err = netplan.RunPasses(g, "fold", "fuse"); err != nil {
 		t.Fatal(err)
 	}
-	p, err := netplan.Lower(g, netplan.MinimalCaps(), netplan.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	kernels := map[string]bool{}
-	for _, d := range p.Dispatches {
-		kernels[d.Kernel] = true
-	}
-	for _, k := range []string{"conv_stem_f32", "conv_dw_f32", "se_f32", "conv1x1_f32", "conv1x1_pool_f32", "linear_f32"} {
-		if !kernels[k] {
-			t.Errorf("no dispatch of %s", k)
+	for kind, suffix := range map[string]string{netplan.KernelsLane: "", netplan.KernelsShared: "_shared"} {
+		p, err := netplan.Lower(g, netplan.MinimalCaps(), netplan.Options{Kernels: kind})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kernels := map[string]bool{}
+		for _, d := range p.Dispatches {
+			kernels[d.Kernel] = true
+		}
+		for _, k := range []string{"conv_stem_f32", "conv_dw_f32", "se_f32", "conv1x1" + suffix + "_f32", "conv1x1_pool" + suffix + "_f32", "linear_f32"} {
+			if !kernels[k] {
+				t.Errorf("%s kernels: no dispatch of %s", kind, k)
+			}
 		}
 	}
 }
