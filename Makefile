@@ -4,8 +4,8 @@ MODEL   ?= efficientnet_b1_pruned
 MODELS  := efficientnet_b1_pruned efficientnet_b2_pruned efficientnet_b3_pruned
 PICTURE ?= cmd/vkinfer/testdata/demo/flower.jpg
 DRIVERS ?= $(CURDIR)/build/drivers
-# The drivers of make conformance; scripts/with-driver.sh lists all (lavapipe25 compiles slowly).
-SETS ?= swiftshader system lavapipe-width4 lavapipe-width16 trixie both
+# The drivers of make conformance, those that take long first; scripts/with-driver.sh lists all (lavapipe25 compiles slowly).
+SETS ?= swiftshader trixie system lavapipe-width4 lavapipe-width16 both
 # How long each fuzz target runs.
 FUZZTIME ?= 5m
 # Which faults make mutation tries (all that match), and its table's form (text, md).

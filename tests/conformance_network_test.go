@@ -61,7 +61,11 @@ func TestInvariances(t *testing.T) {
 // TestSwitches runs every combination of switches.
 func TestSwitches(t *testing.T) {
 	dev := device(t)
-	rows, err := conformance.Switches(t.Context(), small(t, dev, 2), nil, nil)
+	cands := conformance.CandidatesFor(dev.Caps())
+	if testing.Short() { // only those that the planner would choose on this device
+		cands = slices.DeleteFunc(cands, func(c conformance.Candidate) bool { return c.Options.Kernels != "" })
+	}
+	rows, err := conformance.Switches(t.Context(), small(t, dev, 2), cands, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
