@@ -124,7 +124,7 @@ mutation: ## put about 100 faults into kernels, planner and recorder; every one 
 	$(call cache,mutation) go run ./tests/mutation -drivers "$(DRIVERS)" -run "$(FAULTS)" -o "$(FORMAT)"
 
 .PHONY: soak
-soak: build ## 100,000 tiny pictures through classify: no row lost or repeated, memory bounded (SOAK_FLAGS=; an hour without a GPU)
+soak: build ## 100,000 tiny pictures through classify: no row lost or repeated, memory bounded (SOAK_FLAGS=; about half an hour without a GPU)
 	$(call cache,system) go run ./tests/soak $(SOAK_FLAGS)
 
 .PHONY: peers

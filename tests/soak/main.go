@@ -3,13 +3,15 @@
 //
 //	go run ./tests/soak [-vkinfer bin/vkinfer] [-n 100000] [-source tar,folder] [-growth MiB] [-device NAME]
 //
-// Linux only: memory is what /proc tells of the process.
+// Memory is the largest resident set, from /proc (Linux only): that of the second tenth, when all that is made once has
+// been made and its making is over, is what the later ones are held against.
 package main
 
 import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -18,13 +20,17 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"text/tabwriter"
 	"time"
 )
 
@@ -35,45 +41,52 @@ type soak struct {
 	program, device, dir string
 	n, batch             int
 	growth               int64 // KiB
+	table                *tabwriter.Writer
 }
 
 func main() {
 	s := soak{}
 	sources := flag.String("source", "tar,folder", "where the pictures lie: tar, folder, or both")
-	growth := flag.Int64("growth", 48, "MiB by which the resident memory may exceed that of the first tenth")
+	growth := flag.Int64("growth", 32, "MiB by which the resident memory may exceed what it was after the first tenth")
 	flag.StringVar(&s.program, "vkinfer", "bin/vkinfer", "the program")
 	flag.StringVar(&s.device, "device", "vulkan", "the device")
-	flag.IntVar(&s.n, "n", 100000, "pictures, at least 1000")
+	flag.IntVar(&s.n, "n", 100000, "pictures, at least 1000 and ten batches")
 	flag.IntVar(&s.batch, "batch", 256, "pictures in a batch")
 	flag.Parse()
 	s.growth = *growth << 10
-	if err := s.all(strings.Split(*sources, ",")); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM) // so that the folder is removed
+	defer stop()
+	s.table = tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(s.table, "source\tpictures\ttime\tpictures/s\tMiB after the first tenth\tlargest later\t")
+	err := s.all(ctx, strings.Split(*sources, ","))
+	s.table.Flush()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(1)
 	}
 }
 
-func (s *soak) all(sources []string) (err error) {
-	if s.n < 1000 {
-		return fmt.Errorf("-n %d, want at least 1000", s.n)
+func (s *soak) all(ctx context.Context, sources []string) (err error) {
+	if least := max(damagedEvery, 10*s.batch); s.n < least {
+		return fmt.Errorf("-n %d, want at least %d: a tenth is a batch, and one is damaged", s.n, least)
 	}
 	if s.dir, err = os.MkdirTemp("", "vkinfer-soak"); err != nil {
 		return err
 	}
 	defer os.RemoveAll(s.dir)
-	if out, err := exec.Command(s.program, "synth", "efficientnet_b1_pruned", "--classes", "10", "-o", s.weights()).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, s.program, "synth", "efficientnet_b1_pruned", "--classes", "10", "-o", s.weights()).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s synth: %w: %s", s.program, err, out)
 	}
 	for _, source := range sources {
-		make, ok := map[string]func(string) error{"tar": s.makeTar, "folder": s.makeFolder}[source]
+		fill, ok := map[string]func(context.Context, string) error{"tar": s.makeTar, "folder": s.makeFolder}[source]
 		if !ok {
 			return fmt.Errorf("-source %s, want tar, folder or both with a comma", source)
 		}
 		path := filepath.Join(s.dir, "pictures."+source)
-		if err := make(path); err != nil {
+		if err := fill(ctx, path); err != nil {
 			return err
 		}
-		if err := s.classify(source, path); err != nil {
+		if err := s.classify(ctx, source, path); err != nil {
 			return fmt.Errorf("%s: %w", source, err)
 		}
 		if err := os.RemoveAll(path); err != nil {
@@ -92,12 +105,12 @@ func (s *soak) name(i int) string {
 
 func damaged(i int) bool { return i%damagedEvery == damagedEvery/2 }
 
-// picture makes a tiny JPEG or PNG picture, each another.
+// picture makes a tiny JPEG or PNG picture, each another but for what is left of damaged ones.
 func picture(i int) ([]byte, error) {
 	img := image.NewRGBA(image.Rect(0, 0, 8, 8))
+	noise := rand.New(rand.NewPCG(1, uint64(i))) // of which JPEG keeps enough
 	for at := range img.Pix {
-		img.Pix[at] = byte(i>>(at%3*8)) ^ byte(at)
-		if at%4 == 3 {
+		if img.Pix[at] = byte(noise.Uint32()); at%4 == 3 {
 			img.Pix[at] = 255
 		}
 	}
@@ -114,7 +127,7 @@ func picture(i int) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func (s *soak) makeTar(path string) error {
+func (s *soak) makeTar(ctx context.Context, path string) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -124,6 +137,9 @@ func (s *soak) makeTar(path string) error {
 	w := tar.NewWriter(buf)
 	for i := range s.n {
 		data, err := picture(i)
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err == nil {
 			err = w.WriteHeader(&tar.Header{Name: s.name(i), Size: int64(len(data)), Mode: 0o644})
 		}
@@ -137,10 +153,13 @@ func (s *soak) makeTar(path string) error {
 	return errors.Join(w.Close(), buf.Flush(), f.Close())
 }
 
-func (s *soak) makeFolder(path string) error {
+func (s *soak) makeFolder(ctx context.Context, path string) error {
 	for i := range s.n {
 		to := filepath.Join(path, s.name(i))
 		data, err := picture(i)
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err == nil && i%1000 == 0 {
 			err = os.MkdirAll(filepath.Dir(to), 0o777)
 		}
@@ -154,9 +173,36 @@ func (s *soak) makeFolder(path string) error {
 	return nil
 }
 
+// memory is what a process has resident while it works through n pictures, KiB.
+type memory struct {
+	n           int
+	base, later int64 // largest in the second tenth, and after it
+}
+
+// seen adds what was resident after a number of rows.
+func (m *memory) seen(rows int, rss int64) {
+	switch tenth := m.n / 10; {
+	case rows >= 2*tenth:
+		m.later = max(m.later, rss)
+	case rows >= tenth:
+		m.base = max(m.base, rss)
+	}
+}
+
+// judge says what is wrong.
+func (m *memory) judge(growth int64) error {
+	switch {
+	case m.base == 0 || m.later == 0:
+		return errors.New("it was too fast to see its memory, want a larger -n")
+	case m.later > m.base+growth:
+		return fmt.Errorf("memory grew by %.1f MiB after the first tenth, want at most %d", float64(m.later-m.base)/1024, growth>>10)
+	}
+	return nil
+}
+
 // classify runs the program and judges what it says and what it takes.
-func (s *soak) classify(source, path string) error {
-	cmd := exec.Command(s.program, "classify", "efficientnet_b1_pruned", "--checkpoint", s.weights(), "--device", s.device, "--img-size", "16",
+func (s *soak) classify(ctx context.Context, source, path string) error {
+	cmd := exec.CommandContext(ctx, s.program, "classify", "efficientnet_b1_pruned", "--checkpoint", s.weights(), "--device", s.device, "--img-size", "16",
 		"-b", strconv.Itoa(s.batch), "--topk", "1", "-o", "jsonl", "-q", path)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -168,9 +214,8 @@ func (s *soak) classify(source, path string) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	defer cmd.Process.Kill() // if what follows fails
 	var rows atomic.Int64
-	var first, after int64 // peaks, KiB
+	held := memory{n: s.n}
 	stop, watch := make(chan struct{}), sync.WaitGroup{}
 	watch.Go(func() {
 		for tick := time.NewTicker(50 * time.Millisecond); ; {
@@ -179,39 +224,35 @@ func (s *soak) classify(source, path string) error {
 				tick.Stop()
 				return
 			case <-tick.C:
-				if rss := resident(cmd.Process.Pid); rows.Load() < int64(s.n/10) {
-					first = max(first, rss)
-				} else {
-					after = max(after, rss)
-				}
+				held.seen(int(rows.Load()), resident(cmd.Process.Pid))
 			}
 		}
 	})
 	err = s.check(path, out, func(i int) {
 		rows.Store(int64(i))
 		if i%(s.n/10) == 0 {
-			fmt.Printf("%s: %d pictures after %.0f s, %.1f MiB resident\n", source, i, time.Since(begin).Seconds(), float64(resident(cmd.Process.Pid))/1024)
+			fmt.Fprintf(os.Stderr, "%s: %d pictures after %.0f s, %.1f MiB resident\n", source, i, time.Since(begin).Seconds(), float64(resident(cmd.Process.Pid))/1024)
 		}
 	})
 	close(stop)
 	watch.Wait()
+	took := time.Since(begin)
+	if err != nil && !errors.Is(err, io.EOF) {
+		cmd.Process.Kill() // it may wait for a reader
+	}
+	cmd.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if err != nil {
 		return fmt.Errorf("%w; it said: %s", err, said)
 	}
-	cmd.Wait()
 	if code := cmd.ProcessState.ExitCode(); code != 1 { // some are damaged
 		return fmt.Errorf("exit status %d, want 1: %s", code, said)
 	}
-	took := time.Since(begin)
-	fmt.Printf("%s: %d pictures in %.1f s (%.0f/s); resident at most %.1f MiB in the first tenth, %.1f MiB later\n", source, s.n, took.Seconds(),
-		float64(s.n)/took.Seconds(), float64(first)/1024, float64(after)/1024)
-	switch {
-	case first == 0 || after == 0:
-		return errors.New("it was too fast to see its memory, want a larger -n")
-	case after > first+s.growth:
-		return fmt.Errorf("memory grew by %.1f MiB after the first tenth, want at most %d", float64(after-first)/1024, s.growth>>10)
-	}
-	return nil
+	fmt.Fprintf(s.table, "%s\t%d\t%.1f s\t%.0f\t%.1f\t%.1f\t\n", source, s.n, took.Seconds(), float64(s.n)/took.Seconds(),
+		float64(held.base)/1024, float64(held.later)/1024)
+	return held.judge(s.growth)
 }
 
 // check reads rows, which must be those of all pictures, in their order, and tells after each how many there are.
