@@ -42,6 +42,8 @@ func (v *validator) find(ctx context.Context) error {
 			return usagef("%s: %w", dir, plain(err))
 		case !info.IsDir() && !pictures.IsArchive(dir):
 			return usagef("%s: is a file, want a folder that has a folder with pictures for each class, or an archive (.tar, .tar.gz, .tgz, .zip)", dir)
+		case !info.IsDir() && !info.Mode().IsRegular():
+			return usagef("%s: is no file that can be read twice, want an archive or a folder", dir)
 		case !info.IsDir() && v.sheet != "":
 			return usagef("--sheet reads the pictures again, and %s is an archive, want a folder", dir)
 		}

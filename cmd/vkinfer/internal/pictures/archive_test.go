@@ -168,8 +168,11 @@ func TestLabels(t *testing.T) {
 	file := func(name, data string) member { return member{name, []byte(data), tar.TypeReg} }
 	list := []member{file("1.cls", "7\n"), file("1.jpg", "one"), file("2.png", "two"), file("2.json", `{"label": 3}`), file("3.jpg", "three"), file("d/3.cls", "5"),
 		file("4.cls", "x"), file("4.jpg", "four"), file("5.seg.png", "five"), file("5.jpg", "more"), file("5.cls", "9"), file("6.json", `{"caption": "a"}`), file("6.jpg", "six"),
-		file("7.cls", strings.Repeat("1", maxLabel+1)), file("7.jpg", "seven"), file("8.json", `{"label": "cat"}`), file("8.jpg", "eight"), file("9.jpg", "nine")}
-	want := "1.jpg one 7\n2.png two 3\n3.jpg three -\n4.jpg ! -\n5.seg.png five -\n5.jpg more 9\n6.jpg six -\n7.jpg ! -\n8.jpg ! -\n9.jpg nine -\n"
+		file("7.cls", strings.Repeat("1", maxLabel+1)), file("7.jpg", "seven"), file("8.json", `{"label": "cat"}`), file("8.jpg", "eight"), file("9.jpg", "nine"),
+		file("10.cls", "1"), file("10.depth.png", "mask"), file("10.jpg", "ten"), file("10.json", `{"label": 2}`), file("10.seg.png", "mask"),
+		file("11.cls", "4"), file("11.json", `{"label": "cat"}`), file("11.jpg", "eleven"), file("a.b.cls", "5"), file("a.b.jpg", "dots"), file("a.c.jpg", "other")}
+	want := "1.jpg one 7\n2.png two 3\n3.jpg three -\n4.jpg ! -\n5.seg.png five -\n5.jpg more 9\n6.jpg six -\n7.jpg ! -\n8.jpg ! -\n9.jpg nine -\n" +
+		"10.jpg ten 1\n11.jpg eleven 4\na.b.jpg dots 5\na.c.jpg other -\n"
 	dir := t.TempDir()
 	for name, data := range map[string][]byte{"x.tar": makeTar(t, list), "x.tgz": gzipped(makeTar(t, list)), "x.zip": makeZip(t, list)} {
 		p := filepath.Join(dir, name)

@@ -13,7 +13,8 @@ import (
 const maxLabel = 1 << 20
 
 // labels joins an archive's pictures with their labels as WebDataset lays them out: members that follow each other and
-// have the same name up to its first dot are one sample; KEY.cls holds the class in digits, KEY.json may have it as "label".
+// have the same name up to its first dot are one sample; KEY.cls holds the class in digits, KEY.json may have it as "label",
+// which does not count beside the other. Of a sample with a label KEY.jpg is the picture, and KEY.seg.png is none.
 // One picture at most waits for its label.
 type labels struct {
 	send    func(Item) error
@@ -21,6 +22,8 @@ type labels struct {
 	class   *int
 	err     error
 	waiting *Item
+	stem    string // the last label's name without its extension
+	digits  bool   // it was a .cls
 }
 
 // wants reports whether a member of that name may hold a label. Nil labels want none.
@@ -35,11 +38,14 @@ func sampleKey(name string) string {
 	return dir + base
 }
 
+// stemOf is a name without its extension.
+func stemOf(name string) string { return strings.TrimSuffix(name, path.Ext(name)) }
+
 // begin makes name's sample the present one.
 func (l *labels) begin(name string) error {
 	if key := sampleKey(name); key != l.key {
 		err := l.flush()
-		l.key, l.class, l.err = key, nil, nil
+		l.key, l.class, l.err, l.stem, l.digits = key, nil, nil, "", false
 		return err
 	}
 	return nil
@@ -54,6 +60,10 @@ func (l *labels) read(name string, r io.Reader) error {
 	if err != nil && data != nil { // the archive's; a label that is too long comes without data
 		return err
 	}
+	if l.digits && l.stem == stemOf(name) {
+		return nil
+	}
+	l.class, l.err, l.stem, l.digits = nil, nil, stemOf(name), strings.HasSuffix(name, ".cls")
 	switch {
 	case err != nil:
 		l.err = fmt.Errorf("label %s: %w", path.Base(name), err)
@@ -84,6 +94,13 @@ func (l *labels) read(name string, r io.Reader) error {
 func (l *labels) add(it Item) error {
 	if err := l.begin(it.Path); err != nil {
 		return err.(stopped).error
+	}
+	if own := stemOf(it.Path); l.class != nil && own != l.stem {
+		if strings.HasPrefix(own, l.stem+".") { // a mask or the like
+			it.Drop()
+			return nil
+		}
+		l.class = nil // of another key with dots
 	}
 	l.waiting = &it
 	if l.class != nil || l.err != nil {
