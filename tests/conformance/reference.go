@@ -54,6 +54,10 @@ func convolve[T number](l layer, x, w []T) []T {
 	}
 	for o := range l.out.C {
 		acc := y[o*l.out.H*l.out.W:][:l.out.H*l.out.W]
+		if l.pointwise() {
+			addPlanes(acc, x, w[o*ins:][:ins])
+			continue
+		}
 		for i := range ins {
 			c := i
 			if l.depthwise {
@@ -68,13 +72,30 @@ func convolve[T number](l layer, x, w []T) []T {
 	return y
 }
 
+// pointwise reports whether every output has its own pixel of every channel for input.
+func (l layer) pointwise() bool { return l.kernel == 1 && l.stride == 1 && !l.depthwise }
+
+// addPlanes adds the planes of x, each times its weight, to acc: four at a time, which is faster.
+func addPlanes[T number](acc, x, w []T) {
+	n := len(acc)
+	for ; len(w) >= 4; x, w = x[4*n:], w[4:] {
+		x0, x1, x2, x3 := x[:n], x[n:][:n], x[2*n:][:n], x[3*n:][:n]
+		w0, w1, w2, w3 := w[0], w[1], w[2], w[3]
+		for i := range acc {
+			acc[i] += w0*x0[i] + w1*x1[i] + w2*x2[i] + w3*x3[i]
+		}
+	}
+	for c, v := range w {
+		for i, xi := range x[c*n:][:n] {
+			acc[i] += v * xi
+		}
+	}
+}
+
 // addTap adds one weight's products to all outputs of a plane: output (r, q) gets w times input
 // (r·stride + dy, q·stride + dx), or nothing where that lies outside.
 func addTap[T number](l layer, acc, plane []T, w T, dy, dx int) {
-	if l.kernel == 1 && l.stride == 1 { // every output its own input
-		for i, v := range plane {
-			acc[i] += w * v
-		}
+	if dx >= l.in.W {
 		return
 	}
 	for r := range l.out.H {
@@ -82,10 +103,10 @@ func addTap[T number](l layer, acc, plane []T, w T, dy, dx int) {
 		if y < 0 || y >= l.in.H {
 			continue
 		}
-		for q := range l.out.W {
-			if x := q*l.stride + dx; x >= 0 && x < l.in.W {
-				acc[r*l.out.W+q] += w * plane[y*l.in.W+x]
-			}
+		// The outputs whose input is there.
+		first, last := max(0, (-dx+l.stride-1)/l.stride), min(l.out.W-1, (l.in.W-1-dx)/l.stride)
+		for q := first; q <= last; q++ {
+			acc[r*l.out.W+q] += w * plane[y*l.in.W+q*l.stride+dx]
 		}
 	}
 }
