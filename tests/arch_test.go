@@ -120,7 +120,7 @@ func walk(t *testing.T, visit func(name, full string)) {
 		switch {
 		case d.IsDir() && (name == "bin" || name == "build" || name != "." && strings.HasPrefix(path.Base(name), ".") && name != ".ci"):
 			return filepath.SkipDir
-		case d.Type().IsRegular():
+		case d.Type().IsRegular() && name != ".git": // a worktree has a file there
 			visit(name, full)
 		}
 		return nil

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"os"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/spf13/pflag"
@@ -162,6 +165,29 @@ func TestSplitNames(t *testing.T) {
 	} {
 		if got := fmt.Sprintf("%q", splitNames(text)); got != want {
 			t.Errorf("%q is split into %s, want %s", text, got, want)
+		}
+	}
+}
+
+// TestJobFlags looks for the flags that the Kubernetes Job uses.
+func TestJobFlags(t *testing.T) {
+	job, err := os.ReadFile("../../deploy/job.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, _ := strings.Cut(strings.ReplaceAll(string(job), "\\\n", ""), "vkinfer classify ")
+	line, _, _ = strings.Cut(line, "\n")
+	cmd, _, err := newRoot(&app{}).Find([]string{"classify"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := regexp.MustCompile(`--([\w-]+)`).FindAllStringSubmatch(line, -1)
+	if len(flags) < 5 {
+		t.Fatalf("only %d flags found in %q", len(flags), line)
+	}
+	for _, f := range flags {
+		if cmd.Flags().Lookup(f[1]) == nil {
+			t.Errorf("classify has no --%s", f[1])
 		}
 	}
 }
