@@ -8,8 +8,16 @@ import (
 	"github.com/vkinfer/vkinfer/netplan/graph"
 )
 
-// rowsPerLane is ROWS in shaders/conv1x1_tile.glsl.
-const rowsPerLane = 8
+// rowsFor returns ROWS of shaders/conv1x1_tile.glsl for images of so many pixels: eight, but for small maps as many as make
+// an image one vector of eight lanes, which is what CPUs compute at once. 10×10 pixels in thirteen lanes of eight rows would
+// keep sixteen busy.
+func rowsFor(pixels int) int {
+	const rows, vector, most = 8, 8, 16
+	if pixels > vector*most {
+		return rows
+	}
+	return max(rows, ceilDiv(pixels, vector))
+}
 
 // conv1x1: shaders/conv1x1.comp, or conv1x1_shared.comp.
 func (l *lowering) conv1x1(n *graph.Node, op *graph.Conv, in *graph.Node) error {
@@ -36,11 +44,12 @@ func (l *lowering) conv1x1(n *graph.Node, op *graph.Conv, in *graph.Node) error 
 		d.Spec = slices.Concat([]uint32{sharedLanes, 1, 1}, features, t.spec())
 		d.Groups = [3]Groups{{PerImage: pixels, Tile: t.tileRows(), Times: ceilDiv(n4, t.tileCols4())}, one, one}
 	} else {
-		tiles := ceilDiv(pixels, rowsPerLane)
+		rows := rowsFor(pixels)
+		tiles := ceilDiv(pixels, rows)
 		lanes := lanesFor(tiles, 32, 64)
 		cols4 := min(n4, 4) // groups of four columns that a lane computes
 		d.Kernel, loops = l.kernel("conv1x1"), k4
-		d.Spec = slices.Concat([]uint32{uint32(lanes), 1, 1}, features, []uint32{uint32(cols4)})
+		d.Spec = slices.Concat([]uint32{uint32(lanes), 1, 1}, features, []uint32{uint32(cols4), uint32(rows)})
 		d.Groups = [3]Groups{{PerImage: tiles, Tile: lanes}, fixed(ceilDiv(n4, cols4)), one}
 	}
 	if err := l.loops(loops); err != nil {
@@ -70,9 +79,10 @@ func (l *lowering) convPool(n *graph.Node, op *graph.Conv, in *graph.Node) error
 		d.Groups = [3]Groups{fixed(ceilDiv(n4, t.tileCols4())), perImage, one}
 	} else {
 		const cols4 = 4 // groups of four columns that a workgroup computes
-		lanes := lanesFor(ceilDiv(pixels, rowsPerLane), 8, 64)
-		d.Kernel, loops = l.kernel("conv1x1_pool"), ceilDiv(pixels, rowsPerLane*lanes)*(k4+rowsPerLane+1)+lanes
-		d.Spec = []uint32{uint32(lanes), 1, 1, actCode(op.Act), cols4}
+		rows := rowsFor(pixels)
+		lanes := lanesFor(ceilDiv(pixels, rows), 8, 64)
+		d.Kernel, loops = l.kernel("conv1x1_pool"), ceilDiv(pixels, rows*lanes)*(k4+rows+1)+lanes
+		d.Spec = []uint32{uint32(lanes), 1, 1, actCode(op.Act), cols4, uint32(rows)}
 		d.Groups = [3]Groups{fixed(ceilDiv(n4, cols4)), perImage, one}
 	}
 	if err := l.loops(loops); err != nil {

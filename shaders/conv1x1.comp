@@ -1,8 +1,8 @@
 #version 450
 // A 1×1 convolution as a matrix product: x [batch·pixels][K] times w [K][N], NHWC8 in and out.
 // Prologue: the squeeze-and-excitation gate multiplies x. Epilogue: bias, activation, residual.
-// One lane computes eight rows of one image times 4·COLS4 columns.
-// Groups: (ceil(batch·ceil(pixels/8) / lanes), ceil(N/(4·COLS4)), 1).
+// One lane computes ROWS rows of one image times 4·COLS4 columns.
+// Groups: (ceil(batch·ceil(pixels/ROWS) / lanes), ceil(N/(4·COLS4)), 1).
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "types.glsl"
@@ -13,6 +13,7 @@ layout(constant_id = 3) const uint ACT = 0;
 layout(constant_id = 4) const bool GATE = false;
 layout(constant_id = 5) const bool RESIDUAL = false;
 layout(constant_id = 6) const uint COLS4 = 4;
+layout(constant_id = 7) const uint ROWS = 8;
 
 layout(push_constant) uniform Push {
   uint batch;

@@ -1,6 +1,6 @@
 #version 450
 // The head: a 1×1 convolution with bias and activation whose map is never stored, only its mean.
-// One workgroup computes 4·COLS4 columns of one image; lanes share its rows, eight at a time, and their
+// One workgroup computes 4·COLS4 columns of one image; lanes share its rows, ROWS at a time, and their
 // sums are added in a fixed order. Groups: (ceil(N/(4·COLS4)), batch, 1).
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -11,6 +11,7 @@ layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
 layout(constant_id = 0) const uint LANES = 64;
 layout(constant_id = 3) const uint ACT = 1;
 layout(constant_id = 4) const uint COLS4 = 4;  // at most LANES
+layout(constant_id = 5) const uint ROWS = 8;
 
 layout(push_constant) uniform Push {
   uint batch;

@@ -1,8 +1,7 @@
 // The inner loop of a 1×1 convolution: ROWS rows of one image times COLS4 groups of four columns. Columns and the
 // loop over K are uniform over the workgroup, so weights load once for all lanes.
-// Wants: types.glsl, COLS4, buffers x (READ4, [rows][k4]) and w (vec4, [k][n4]), and GATE_AT(i), four of the gates
+// Wants: types.glsl, ROWS, COLS4, buffers x (READ4, [rows][k4]) and w (vec4, [k][n4]), and GATE_AT(i), four of the gates
 // [images][k4] as vec4.
-const uint ROWS = 8u;
 
 // rowAt are indexes into x. Columns beyond the last are computed from the last, and mean nothing.
 void multiplyTile(in uint rowAt[ROWS], uint gateAt, uint k4, uint n4, uint col4, bool gated, out vec4 acc[ROWS][COLS4]) {

@@ -21,6 +21,7 @@ var reflections = map[string]Reflection{
 			{ID: 4, Name: "GATE", Default: 0},
 			{ID: 5, Name: "RESIDUAL", Default: 0},
 			{ID: 6, Name: "COLS4", Default: 4},
+			{ID: 7, Name: "ROWS", Default: 8},
 		},
 	},
 	"conv1x1_f16p": {
@@ -41,6 +42,7 @@ var reflections = map[string]Reflection{
 			{ID: 4, Name: "GATE", Default: 0},
 			{ID: 5, Name: "RESIDUAL", Default: 0},
 			{ID: 6, Name: "COLS4", Default: 4},
+			{ID: 7, Name: "ROWS", Default: 8},
 		},
 	},
 	"conv1x1_f32": {
@@ -61,6 +63,7 @@ var reflections = map[string]Reflection{
 			{ID: 4, Name: "GATE", Default: 0},
 			{ID: 5, Name: "RESIDUAL", Default: 0},
 			{ID: 6, Name: "COLS4", Default: 4},
+			{ID: 7, Name: "ROWS", Default: 8},
 		},
 	},
 	"conv1x1_pool_f16": {
@@ -77,6 +80,7 @@ var reflections = map[string]Reflection{
 			{ID: 2, Name: "", Default: 1},
 			{ID: 3, Name: "ACT", Default: 1},
 			{ID: 4, Name: "COLS4", Default: 4},
+			{ID: 5, Name: "ROWS", Default: 8},
 		},
 	},
 	"conv1x1_pool_f16p": {
@@ -93,6 +97,7 @@ var reflections = map[string]Reflection{
 			{ID: 2, Name: "", Default: 1},
 			{ID: 3, Name: "ACT", Default: 1},
 			{ID: 4, Name: "COLS4", Default: 4},
+			{ID: 5, Name: "ROWS", Default: 8},
 		},
 	},
 	"conv1x1_pool_f32": {
@@ -109,6 +114,7 @@ var reflections = map[string]Reflection{
 			{ID: 2, Name: "", Default: 1},
 			{ID: 3, Name: "ACT", Default: 1},
 			{ID: 4, Name: "COLS4", Default: 4},
+			{ID: 5, Name: "ROWS", Default: 8},
 		},
 	},
 	"conv1x1_pool_shared_f16": {

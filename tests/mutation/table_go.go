@@ -2,7 +2,7 @@ package main
 
 // planner are faults of the Go side: packing, planning, recording, the model's description.
 var planner = []mutation{
-	{name: "lower: the last workgroup of rows left out", file: "netplan/conv1x1.go", edits: swap("tiles := ceilDiv(pixels, rowsPerLane)\n", "tiles := max(pixels/rowsPerLane, 1)\n"), cases: expand, by: "unit"},
+	{name: "lower: the last workgroup of rows left out", file: "netplan/conv1x1.go", edits: swap("tiles := ceilDiv(pixels, rows)\n", "tiles := max(pixels/rows, 1)\n"), cases: expand, by: "unit"},
 	{name: "lower: workgroups for one image only", file: "netplan/conv1x1.go", edits: swap("{PerImage: tiles, Tile: lanes}", "{Fixed: tiles, Tile: lanes}"), by: "unit exact real network"},
 	{name: "lower: the gate in the residual's place", file: "netplan/conv1x1.go", edits: swap("residual = l.input(n, len(n.Inputs)-1)", "residual = l.input(n, 0)"), by: "unit exact real network golden"},
 	{name: "lower: SE's pixels of a square map", file: "netplan/se.go", edits: swap("uint32(in.H * in.W)", "uint32(in.H * in.H)"), by: "unit real network golden"},
