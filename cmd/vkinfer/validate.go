@@ -15,6 +15,7 @@ import (
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/console"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/pictures"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/results"
+	"github.com/vkinfer/vkinfer/internal/atomicfile"
 	"github.com/vkinfer/vkinfer/netplan/models"
 )
 
@@ -225,12 +226,12 @@ func (v *validator) run(ctx context.Context, name string, dirs []string) (err er
 // measure runs all pictures through the networks.
 func (v *validator) measure(ctx context.Context, nets []*vkinfer.Classifier) (err error) {
 	v.outcome.meters = make([]accuracy.Meter, len(v.precisions))
-	var rows *outputFile
+	var rows *atomicfile.File
 	if v.predictions != "" {
-		if rows, err = createOutput(v.predictions); err != nil {
-			return usagef("--predictions: %w", err)
+		if rows, err = atomicfile.Create(v.predictions, 0o666); err != nil {
+			return usagef("--predictions %w", err)
 		}
-		defer rows.abandon()
+		defer rows.Abandon()
 	}
 	m, err := v.metrics.open(v.app, "validate", []string{v.spec.Name}, v.precisions)
 	if err != nil {
@@ -269,7 +270,7 @@ func (v *validator) measure(ctx context.Context, nets []*vkinfer.Classifier) (er
 		}
 	}
 	if rows != nil {
-		return rows.commit()
+		return rows.Commit()
 	}
 	return nil
 }

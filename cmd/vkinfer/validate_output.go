@@ -17,6 +17,7 @@ import (
 	"github.com/vkinfer/vkinfer"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/console"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/pictures"
+	"github.com/vkinfer/vkinfer/internal/atomicfile"
 	"github.com/vkinfer/vkinfer/netplan/preprocess"
 )
 
@@ -72,11 +73,7 @@ func (v *validator) report(ctx context.Context, cl *vkinfer.Classifier) error {
 		return err
 	}
 	if v.resultsFile != "" {
-		var b bytes.Buffer
-		if err := writeTable(&b, list); err != nil {
-			return err
-		}
-		if err := writeOutput(v.resultsFile, &b); err != nil {
+		if err := atomicfile.Write(v.resultsFile, 0o666, func(w io.Writer) error { return writeTable(w, list) }); err != nil {
 			return err
 		}
 	}
@@ -232,11 +229,7 @@ func (v *validator) writeSheet(ctx context.Context, cl *vkinfer.Classifier) erro
 			return err
 		}
 	}
-	var b bytes.Buffer
-	if err := sheetTemplate.Execute(&b, page); err != nil {
-		return err
-	}
-	return writeOutput(v.sheet, &b)
+	return atomicfile.Write(v.sheet, 0o666, func(w io.Writer) error { return sheetTemplate.Execute(w, page) })
 }
 
 // showMembers reads an archive again and puts the wanted of its pictures, by their numbers, into the page. It holds one
