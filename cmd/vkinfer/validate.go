@@ -103,7 +103,7 @@ reassessed labels of ImageNet (ReaL) instead, and leaves out the pictures withou
 
 DIR may be an archive (.tar, .tar.gz, .tgz, .zip) of such a tree, and there may be several, or a quoted pattern
 ('val-*.tar'). Archives in WebDataset's layout bring their labels: KEY.cls, the number of the class in digits, or KEY.json
-with it as "label", next to KEY.jpg. A picture there without a label is told as one that cannot be read. They do not go
+with it as "label", next to KEY.jpg. A picture there without a label is told as one that cannot be read. Such archives do not go
 together with trees, as nothing says that both number the classes alike. Archives are read twice, first for what they
 hold, and those with pictures for --sheet once more.
 
