@@ -16,6 +16,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/vkinfer/vkinfer/internal/atomicfile"
 	"github.com/vkinfer/vkinfer/shaders"
 	vk "github.com/vulkan-go/vulkan"
 )
@@ -188,27 +189,21 @@ func (s *pipelineStore) save(data []byte, p *probed) {
 }
 
 // write makes the file appear whole or not at all, whatever else writes it or ends this process.
-func (s *pipelineStore) write(data []byte, sum [sha256.Size]byte) (err error) {
+func (s *pipelineStore) write(data []byte, sum [sha256.Size]byte) error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(s.dir, ".*"+cacheSuffix)
+	f, err := atomicfile.Replace(s.stats.File, 0o600)
 	if err != nil {
 		return err
 	}
+	defer f.Abandon()
 	b := append([]byte(cacheMagic), s.key[:]...)
 	b = binary.LittleEndian.AppendUint64(append(b, sum[:]...), uint64(len(data)))
-	_, err = f.Write(append(b, data...))
-	if e := f.Close(); err == nil {
-		err = e
+	if _, err := f.Write(append(b, data...)); err != nil {
+		return err
 	}
-	if err == nil {
-		err = os.Rename(f.Name(), s.stats.File)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
+	return f.Commit()
 }
 
 // prune keeps the folder small: the files used longest ago go first, and what killed processes left.

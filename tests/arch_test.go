@@ -31,20 +31,21 @@ type rule struct {
 // holds is an error, so that a new one is placed here when it is born. Imports of test files are free
 // within the module (an oracle is what a test compares with), but for the program and its libraries.
 //
-// What the table says, in words: weights and shaders know nothing of the rest; the graph knows weights; the
+// What the table says, in words: weights and shaders know nothing of the rest but how files are written; the graph knows weights; the
 // CPU reference knows the graph alone, so that it shares only that with what it judges; the planner knows
 // no device and no model; the device code knows no model and no reference. So everything but gpu, the
 // facade and the program tests without cgo and without Vulkan.
 var policy = []rule{
 	{dir: "weights/float16"},
-	{dir: "weights", internal: []string{"weights/float16"}, external: []string{"github.com/nlpodyssey/gopickle"}},
+	{dir: "internal/atomicfile"},
+	{dir: "weights", internal: []string{"weights/float16", "internal/atomicfile"}, external: []string{"github.com/nlpodyssey/gopickle"}},
 	{dir: "shaders", internal: []string{"shaders/..."}},
 	{dir: "netplan/graph", internal: []string{"weights"}},
 	{dir: "netplan/preprocess", internal: []string{"netplan/preprocess/..."}, external: []string{"golang.org/x/image"}},
 	{dir: "netplan/models", internal: []string{"weights", "netplan/graph", "netplan/preprocess"}},
 	{dir: "netplan", internal: []string{"netplan/graph", "shaders"}},
 	{dir: "cpuref", internal: []string{"netplan/graph"}, external: []string{"golang.org/x/sync"}},
-	{dir: "gpu", internal: []string{"gpu/...", "netplan", "netplan/graph", "shaders", "weights/float16"},
+	{dir: "gpu", internal: []string{"gpu/...", "netplan", "netplan/graph", "shaders", "weights/float16", "internal/atomicfile"},
 		external: []string{"github.com/vulkan-go/vulkan", "github.com/go-gl/glfw", "golang.org/x/sync", "golang.org/x/sys"}},
 	{dir: ".", internal: []string{"weights", "netplan", "netplan/graph", "netplan/models", "netplan/preprocess", "cpuref", "gpu", "shaders"},
 		external: []string{"golang.org/x/sync"}},
@@ -230,7 +231,11 @@ func TestImportPolicyCanFail(t *testing.T) {
 		want      string // part of the refusal; "" when allowed
 	}{
 		{"weights/open.go", "encoding/binary", ""},
-		{"weights/open.go", in("netplan/graph"), "weights may import of this module only [\"weights/float16\"]"},
+		{"weights/open.go", in("netplan/graph"), "weights may import of this module only [\"weights/float16\" \"internal/atomicfile\"]"},
+		{"weights/npy.go", in("internal/atomicfile"), ""},
+		{"internal/atomicfile/atomicfile.go", "os", ""},
+		{"internal/atomicfile/atomicfile.go", in("weights"), "internal/atomicfile may import"},
+		{"internal/other/x.go", "fmt", "no row of the policy holds internal/other"},
 		{"weights/pth.go", "github.com/nlpodyssey/gopickle/pickle", ""},
 		{"weights/zip.go", "github.com/nlpodyssey/gopickle/pickle", "only weights/pth.go may"},
 		{"weights/pth_test.go", "github.com/nlpodyssey/gopickle/pickle", "only weights/pth.go may"},

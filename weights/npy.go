@@ -222,7 +222,7 @@ func WriteNPY(path string, t *Tensor) error {
 	if err != nil {
 		return inFile(err, path)
 	}
-	return writeAtomic(path, func(w io.Writer) error {
+	return writeFile(path, func(w io.Writer) error {
 		if _, err := w.Write(header); err != nil {
 			return err
 		}

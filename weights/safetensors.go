@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/vkinfer/vkinfer/internal/atomicfile"
 )
 
 // A .safetensors file is the length of its header as a little-endian uint64, the header, and the
@@ -297,7 +299,7 @@ func WriteSafetensors(path string, sd *StateDict, metadata map[string]string) er
 	if err != nil {
 		return inFile(err, path)
 	}
-	return writeAtomic(path, func(w io.Writer) error {
+	return writeFile(path, func(w io.Writer) error {
 		if _, err := w.Write(header); err != nil {
 			return err
 		}
@@ -308,6 +310,14 @@ func WriteSafetensors(path string, sd *StateDict, metadata map[string]string) er
 		}
 		return nil
 	})
+}
+
+// writeFile writes a file that appears whole or not at all.
+func writeFile(path string, write func(io.Writer) error) error {
+	if err := atomicfile.Write(path, 0o666, write); err != nil {
+		return fmt.Errorf("weights: %w", err)
+	}
+	return nil
 }
 
 // safetensorsHeader returns the file up to the data, and the order of the tensors in it.

@@ -134,7 +134,7 @@ func TestWriteSafetensorsRefuses(t *testing.T) {
 }
 
 // Writing replaces a file whole, through a symbolic link too, and leaves devices alone.
-func TestWriteAtomic(t *testing.T) {
+func TestWriteFile(t *testing.T) {
 	dir := t.TempDir()
 	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
 	if err := os.WriteFile(target, make([]byte, 100_000), 0o644); err != nil {

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -65,7 +63,9 @@ func (b *bencher) streams(ctx context.Context, specs []*models.Spec, out *stream
 	if err := b.metrics.check(b.app); err != nil {
 		return err
 	}
-	b.images = matches(b.images)
+	if b.images, err = pictures.Glob(b.images); err != nil {
+		return usagef("bench: --images %w", err)
+	}
 	if err := b.anyPicture(ctx); err != nil {
 		return err
 	}
@@ -101,21 +101,6 @@ func (b *bencher) streams(ctx context.Context, specs []*models.Spec, out *stream
 
 // list is what --images names.
 func (b *bencher) list() pictures.List { return pictures.List{Args: b.images} }
-
-// matches returns paths with those in place of patterns that no file has for a name; what matches nothing stays.
-func matches(paths []string) []string {
-	var list []string
-	for _, p := range paths {
-		found := []string{p}
-		if _, err := os.Lstat(p); err != nil {
-			if names, err := filepath.Glob(p); err == nil && len(names) > 0 {
-				found = names
-			}
-		}
-		list = append(list, found...)
-	}
-	return list
-}
 
 // anyPicture complains, before anything is opened, where there is no picture, or none of the name.
 func (b *bencher) anyPicture(ctx context.Context) error {

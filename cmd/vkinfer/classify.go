@@ -46,8 +46,8 @@ func classifyCommand(a *app) *cobra.Command {
 		Short:   "Classify pictures",
 		Long: `Classify pictures: JPEG, PNG, GIF, BMP, TIFF or WebP files, folders of them (searched with their sub-folders),
 archives that are named (.tar, .tar.gz, .tgz, .zip; WebDataset's shards), whose pictures are ARCHIVE/MEMBER, arrays that are named (.npy,
-uint8 [N,size,size,3], resized and cropped already), whose pictures are ARRAY/NUMBER, or "-" for a list of paths of all
-these on standard input, one per line.
+uint8 [N,size,size,3], resized and cropped already), whose pictures are ARRAY/NUMBER, quoted patterns of these
+('train-*.tar'), or "-" for a list of paths of all but patterns on standard input, one per line.
 
 Each picture is prepared as the published evaluation of the model does: resized so that its shorter side is
 size/crop, bicubic, cut to the centre, normalised; --fast-decode gives up exactness for speed. The results come in
@@ -114,6 +114,9 @@ func (c *classifier) run(ctx context.Context, name string, args []string) (err e
 	}
 	if err := c.checkStdin(args); err != nil {
 		return err
+	}
+	if args, err = pictures.Glob(args); err != nil {
+		return usagef("%w", err)
 	}
 	if c.shardBy == bySource && c.shard.n == 0 {
 		return usagef("--shard-by source without --shard, want --shard I/N too")

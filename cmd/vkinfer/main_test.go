@@ -180,7 +180,7 @@ func TestScripts(t *testing.T) {
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "json": jsonValue, "lines": lines, "again": again, "prepared": prepared, "samerows": sameRows, "zipped": zipped},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "json": jsonValue, "lines": lines, "again": again, "prepared": prepared, "samerows": sameRows, "zipped": zipped, "torn": torn},
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/results"
+	"github.com/vkinfer/vkinfer/internal/atomicfile"
 )
 
 func mergeCommand(a *app) *cobra.Command {
@@ -66,15 +67,15 @@ func (a *app) merge(output, by string, names []string) error {
 		_, err := merge(a.out, format, names, shards)
 		return setup(err)
 	}
-	o, err := createOutput(output)
+	o, err := atomicfile.Create(output, 0o666)
 	if err != nil {
-		return usagef("-o: %w", err)
+		return usagef("-o %w", err)
 	}
-	defer o.abandon()
+	defer o.Abandon()
 	n, err := merge(o, format, names, shards)
 	if err != nil {
 		return setup(err)
 	}
 	a.log.Info(fmt.Sprintf("%s: %d rows of %d shards", output, n, len(names)))
-	return o.commit()
+	return o.Commit()
 }

@@ -13,7 +13,9 @@ import (
 	"github.com/vkinfer/vkinfer"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/accuracy"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/console"
+	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/pictures"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/results"
+	"github.com/vkinfer/vkinfer/internal/atomicfile"
 	"github.com/vkinfer/vkinfer/netplan/models"
 )
 
@@ -61,6 +63,8 @@ type disagreement struct {
 	Filename string   `json:"filename"`
 	Targets  []int    `json:"targets"` // its right classes
 	Answers  []answer `json:"answers"` // by precision
+
+	target target
 }
 
 // answer is what one precision said.
@@ -97,9 +101,11 @@ of class N. Without it folders named by WordNet ids (n01440764) are ImageNet's c
 one for each class of the network; they are numbered in their natural order, as timm does. --real-labels counts by the
 reassessed labels of ImageNet (ReaL) instead, and leaves out the pictures without any.
 
-DIR may be an archive (.tar, .tar.gz, .tgz, .zip) of such a tree, and there may be several. Archives in WebDataset's
-layout bring their labels: KEY.cls, the number of the class in digits, or KEY.json with it as "label", next to KEY.jpg. A
-picture there without a label is told as one that cannot be read. Archives are read twice, first for what they hold.
+DIR may be an archive (.tar, .tar.gz, .tgz, .zip) of such a tree, and there may be several, or a quoted pattern
+('val-*.tar'). Archives in WebDataset's layout bring their labels: KEY.cls, the number of the class in digits, or KEY.json
+with it as "label", next to KEY.jpg. A picture there without a label is told as one that cannot be read. Such archives do not go
+together with trees, as nothing says that both number the classes alike. Archives are read twice, first for what they
+hold, and those with pictures for --sheet once more.
 
 With several precisions, --precision float32,amp, every picture is prepared once and runs in each. The pictures whose
 best class differs are listed, and shown by --sheet.
@@ -107,7 +113,7 @@ best class differs are listed, and shown by --sheet.
 A picture that cannot be read is told and left out, and the exit status is 1 then. With --min-top1 it is 3 if Acc@1
 of any precision is lower.`,
 		Example: `  vkinfer validate efficientnet_b1_pruned imagenet/val
-  vkinfer validate efficientnet_b1_pruned shard-0000.tar shard-0001.tar
+  vkinfer validate efficientnet_b1_pruned 'val-*.tar'
   vkinfer validate efficientnet_b1_pruned --precision float32,amp --sheet differ.html imagenet/val
   vkinfer validate efficientnet_b3_pruned --checkpoint my.pth --class-map classes.txt --min-top1 78 pictures/`,
 		Args:              v.args,
@@ -151,6 +157,9 @@ func (v *validator) run(ctx context.Context, name string, dirs []string) (err er
 	if v.spec, err = model(name); err != nil {
 		return err
 	}
+	if v.dirs, err = pictures.Glob(dirs); err != nil {
+		return usagef("%w", err)
+	}
 	if v.sheet != "" && len(v.precisions) < 2 {
 		return usagef("--sheet shows where precisions differ, want several, such as --precision float32,amp")
 	}
@@ -174,7 +183,6 @@ func (v *validator) run(ctx context.Context, name string, dirs []string) (err er
 	if err != nil {
 		return err
 	}
-	v.dirs = dirs
 	if err := v.find(ctx); err != nil {
 		return err
 	}
@@ -218,12 +226,12 @@ func (v *validator) run(ctx context.Context, name string, dirs []string) (err er
 // measure runs all pictures through the networks.
 func (v *validator) measure(ctx context.Context, nets []*vkinfer.Classifier) (err error) {
 	v.outcome.meters = make([]accuracy.Meter, len(v.precisions))
-	var rows *outputFile
+	var rows *atomicfile.File
 	if v.predictions != "" {
-		if rows, err = createOutput(v.predictions); err != nil {
-			return usagef("--predictions: %w", err)
+		if rows, err = atomicfile.Create(v.predictions, 0o666); err != nil {
+			return usagef("--predictions %w", err)
 		}
-		defer rows.abandon()
+		defer rows.Abandon()
 	}
 	m, err := v.metrics.open(v.app, "validate", []string{v.spec.Name}, v.precisions)
 	if err != nil {
@@ -262,7 +270,7 @@ func (v *validator) measure(ctx context.Context, nets []*vkinfer.Classifier) (er
 		}
 	}
 	if rows != nil {
-		return rows.commit()
+		return rows.Commit()
 	}
 	return nil
 }
@@ -270,7 +278,7 @@ func (v *validator) measure(ctx context.Context, nets []*vkinfer.Classifier) (er
 // judge counts one picture.
 func (v *validator) judge(r vkinfer.StreamResult) verdictRow {
 	row := verdictRow{Filename: r.Name, Predictions: map[string][]results.Prediction{}}
-	right := v.targets.pop()
+	target := v.targets.pop()
 	all := append([]vkinfer.Result{r.Result}, r.Beside...)
 	for i, one := range all {
 		made := results.From(r.Name, one)
@@ -286,12 +294,12 @@ func (v *validator) judge(r vkinfer.StreamResult) verdictRow {
 		v.log.Error(console.Printable(r.Name) + ": " + row.Error)
 		return row
 	}
-	row.Targets = right
+	row.Targets = target.right
 	if len(row.Targets) == 0 {
 		v.outcome.left++
 		return row
 	}
-	d := disagreement{Filename: r.Name, Targets: row.Targets}
+	d := disagreement{Filename: r.Name, Targets: row.Targets, target: target}
 	same := true
 	for i, precision := range v.precisions {
 		ps := row.Predictions[precision]

@@ -17,6 +17,7 @@ import (
 	"github.com/vkinfer/vkinfer"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/console"
 	"github.com/vkinfer/vkinfer/cmd/vkinfer/internal/pictures"
+	"github.com/vkinfer/vkinfer/internal/atomicfile"
 	"github.com/vkinfer/vkinfer/netplan/preprocess"
 )
 
@@ -72,11 +73,7 @@ func (v *validator) report(ctx context.Context, cl *vkinfer.Classifier) error {
 		return err
 	}
 	if v.resultsFile != "" {
-		var b bytes.Buffer
-		if err := writeTable(&b, list); err != nil {
-			return err
-		}
-		if err := writeOutput(v.resultsFile, &b); err != nil {
+		if err := atomicfile.Write(v.resultsFile, 0o666, func(w io.Writer) error { return writeTable(w, list) }); err != nil {
 			return err
 		}
 	}
@@ -202,44 +199,99 @@ func (v *validator) writeSheet(ctx context.Context, cl *vkinfer.Classifier) erro
 		Pictures       []sheetPicture
 		LeftOut, Size  int
 	}{Model: v.spec.Name, Device: cl.Device().Name, Images: v.outcome.meters[0].Images, Differ: len(v.outcome.differ), Size: cl.InputShape().H}
-	for i, d := range v.outcome.differ {
-		if i == maxShown {
-			page.LeftOut = len(v.outcome.differ) - i
-			break
-		}
+	shown := v.outcome.differ[:min(len(v.outcome.differ), maxShown)]
+	page.LeftOut = len(v.outcome.differ) - len(shown)
+	page.Pictures = make([]sheetPicture, len(shown))
+	members := make([]map[int]*sheetPicture, len(v.dirs)) // of archives, by their number there
+	for i, d := range shown {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		p := sheetPicture{disagreement: d}
+		p := &page.Pictures[i]
+		p.disagreement = d
 		for _, c := range d.Targets {
 			p.Names = append(p.Names, cl.Label(c))
 		}
-		uri, err := thumbnail(cl.Transform(), d.Filename)
-		if err != nil {
-			p.Error = err.Error()
+		if from := d.target; pictures.IsArchive(v.dirs[from.source]) {
+			if members[from.source] == nil {
+				members[from.source] = map[int]*sheetPicture{}
+			}
+			members[from.source][from.at] = p
+			continue
 		}
-		p.Data = template.URL(uri)
-		page.Pictures = append(page.Pictures, p)
+		p.show(cl.Transform(), func() ([]byte, error) { return pictures.Read(d.Filename, maxPicture) })
 	}
-	var b bytes.Buffer
-	if err := sheetTemplate.Execute(&b, page); err != nil {
+	for i, wanted := range members {
+		if wanted == nil {
+			continue
+		}
+		if err := showMembers(ctx, cl.Transform(), v.dirs[i], wanted); err != nil {
+			return err
+		}
+	}
+	return atomicfile.Write(v.sheet, 0o666, func(w io.Writer) error { return sheetTemplate.Execute(w, page) })
+}
+
+// showMembers reads an archive again and puts the wanted of its pictures, by their numbers, into the page. It holds one
+// at a time.
+func showMembers(ctx context.Context, tr preprocess.Transform, archive string, wanted map[int]*sheetPicture) error {
+	within, cancel := context.WithCancel(ctx)
+	defer cancel() // of the list, once the last one was seen
+	at := -1
+	for it := range list(within, archive) {
+		at++
+		p := wanted[at]
+		switch {
+		case p == nil:
+			it.Drop()
+			continue
+		case it.Path != p.Filename:
+			it.Drop()
+			p.Error = errChanged.Error()
+		case it.Err != nil:
+			p.Error = it.Err.Error()
+		case it.Read == nil: // a folder with an archive's name
+			p.show(tr, func() ([]byte, error) { return pictures.Read(it.Path, maxPicture) })
+		default:
+			p.show(tr, it.Read)
+		}
+		if delete(wanted, at); len(wanted) == 0 {
+			break
+		}
+	}
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return writeOutput(v.sheet, &b)
+	for _, p := range wanted {
+		p.Error = errChanged.Error()
+	}
+	return nil
+}
+
+// errChanged is what the sheet says of a picture that is not what it was.
+var errChanged = errors.New("the picture has changed")
+
+// show reads a picture and puts it into the page as the network sees it, or says what is wrong with it.
+func (p *sheetPicture) show(tr preprocess.Transform, read func() ([]byte, error)) {
+	data, err := read()
+	uri := ""
+	if err == nil {
+		uri, err = thumbnail(tr, data)
+	}
+	if err != nil {
+		p.Error = plain(err).Error()
+	}
+	p.Data = template.URL(uri)
 }
 
 // thumbnail returns a picture after the transform as a data URI.
-func thumbnail(tr preprocess.Transform, path string) (string, error) {
-	data, err := pictures.Read(path, maxPicture)
-	if err != nil {
-		return "", plain(err)
-	}
+func thumbnail(tr preprocess.Transform, data []byte) (string, error) {
 	u8, err := tr.Picture(data, preprocess.Limits{})
 	if err != nil {
 		return "", err
 	}
 	if len(u8) != tr.Size*tr.Size*3 {
-		return "", errors.New("the picture has changed")
+		return "", errChanged
 	}
 	img := image.NewNRGBA(image.Rect(0, 0, tr.Size, tr.Size))
 	for i := range tr.Size * tr.Size {

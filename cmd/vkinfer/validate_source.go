@@ -20,10 +20,10 @@ import (
 	"github.com/vkinfer/vkinfer/netplan/models"
 )
 
-// list sends all there is, labels with it.
-func (v *validator) list(ctx context.Context) <-chan pictures.Item {
+// list sends what sources hold, labels with it, the same in the same order at every call.
+func list(ctx context.Context, sources ...string) <-chan pictures.Item {
 	items := make(chan pictures.Item, 64)
-	go pictures.List{Args: v.dirs, Labels: true}.Send(ctx, items)
+	go pictures.List{Args: sources, Labels: true}.Send(ctx, items)
 	return items
 }
 
@@ -44,33 +44,43 @@ func (v *validator) find(ctx context.Context) error {
 			return usagef("%s: is a file, want a folder that has a folder with pictures for each class, or an archive (.tar, .tar.gz, .tgz, .zip)", dir)
 		case !info.IsDir() && !info.Mode().IsRegular():
 			return usagef("%s: is no file that can be read twice, want an archive or a folder", dir)
-		case !info.IsDir() && v.sheet != "":
-			return usagef("--sheet reads the pictures again, and %s is an archive, want a folder", dir)
 		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	v.folders = map[string]bool{}
 	all, loose := 0, 0
-	for it := range v.list(ctx) {
-		it.Drop()
-		member := !slices.Contains(v.dirs, it.Path) && slices.ContainsFunc(v.dirs, func(d string) bool { return pictures.IsArchive(d) && strings.HasPrefix(it.Path, d+"/") })
-		if it.Err != nil && !member {
-			return usagef("%s: %w", it.Path, plain(it.Err))
+	var labelled, bare string // a source whose pictures have labels of their own, and one where none has
+	for _, dir := range v.dirs {
+		own, without := false, false
+		for it := range list(ctx, dir) {
+			it.Drop()
+			if it.Err != nil && (it.Path == dir || !pictures.IsArchive(dir)) {
+				return usagef("%s: %w", it.Path, plain(it.Err))
+			}
+			all++
+			own, without = own || it.Class != nil, without || it.Class == nil && it.Err == nil
+			if v.loose(it) {
+				loose++
+			} else {
+				v.folders[accuracy.Folder(it.Path)] = true
+			}
 		}
-		all++
-		v.labelled = v.labelled || it.Class != nil
-		if v.loose(it) {
-			loose++
-		} else {
-			v.folders[accuracy.Folder(it.Path)] = true
+		if own {
+			labelled = dir
+		} else if without {
+			bare = dir
 		}
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	what := console.Printable(strings.Join(v.dirs, ", "))
-	if v.labelled = v.labelled && v.realLabels == ""; v.labelled {
+	if v.labelled = labelled != "" && v.realLabels == ""; v.labelled {
+		if bare != "" {
+			return usagef("%s has labels of its own (KEY.cls or KEY.json), %s has none, only folders, and nothing says that both number the classes alike; want one kind, so run validate once for each, or give --real-labels",
+				console.Printable(labelled), console.Printable(bare))
+		}
 		v.total = all
 		return nil
 	}
@@ -128,41 +138,52 @@ func (v *validator) right(it pictures.Item) ([]int, error) {
 	return []int{*it.Class}, nil
 }
 
-// targets are the right classes of the pictures whose results are to come, in this order.
+// target is what is known of a picture beside its result.
+type target struct {
+	right  []int // its classes
+	source int   // the number of its folder or archive
+	at     int   // its own number there, from 0
+}
+
+// targets are those of the pictures whose results are to come, in this order.
 type targets struct {
 	mu   sync.Mutex
-	list [][]int
+	list []target
 }
 
-func (q *targets) push(right []int) {
+func (q *targets) push(t target) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.list = append(q.list, right)
+	q.list = append(q.list, t)
 }
 
-func (q *targets) pop() (right []int) {
+func (q *targets) pop() (t target) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	right, q.list = q.list[0], q.list[1:]
-	return right
+	t, q.list = q.list[0], q.list[1:]
+	return t
 }
 
 // items are the pictures as a source of the classifier.
 func (v *validator) items(ctx context.Context) iter.Seq[vkinfer.Item] {
 	labelled := func(yield func(pictures.Item) bool) {
-		for it := range v.list(ctx) {
-			if !v.labelled && v.loose(it) {
-				it.Drop()
-				continue
-			}
-			right, err := v.right(it)
-			if err != nil {
-				it.Drop()
-				it.Read, it.Err = nil, err
-			}
-			v.targets.push(right)
-			if !yield(it) {
-				return
+		for i, dir := range v.dirs {
+			t := target{source: i, at: -1}
+			for it := range list(ctx, dir) {
+				t.at++
+				if !v.labelled && v.loose(it) {
+					it.Drop()
+					continue
+				}
+				var err error
+				if t.right, err = v.right(it); err != nil {
+					it.Drop()
+					it.Read, it.Err = nil, err
+				}
+				v.targets.push(t)
+				if !yield(it) {
+					return
+				}
 			}
 		}
 	}

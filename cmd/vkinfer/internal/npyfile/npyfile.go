@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/vkinfer/vkinfer/internal/atomicfile"
 )
 
 // Dir is a folder that is being filled with float32 arrays of n images each. Its files get their names
@@ -21,8 +23,7 @@ type Dir struct {
 }
 
 type file struct {
-	f      *os.File
-	target string
+	f      *atomicfile.File
 	shape  []int // of one image
 	floats int   // written
 }
@@ -57,14 +58,13 @@ func (d *Dir) Append(name string, shape []int, data []float32) error {
 }
 
 func (d *Dir) create(name string, shape []int) (*file, error) {
-	target := filepath.Join(d.path, d.fileName(name))
-	temp, err := os.OpenFile(filepath.Join(d.path, fmt.Sprintf(".%s.%d.tmp", filepath.Base(target), os.Getpid())), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	a, err := atomicfile.Replace(filepath.Join(d.path, d.fileName(name)), 0o666)
 	if err != nil {
 		return nil, err
 	}
-	f := &file{f: temp, target: target, shape: slices.Clone(shape)}
+	f := &file{f: a, shape: slices.Clone(shape)}
 	d.files[name] = f
-	_, err = temp.Write(header(append([]int{d.n}, shape...)))
+	_, err = a.Write(header(append([]int{d.n}, shape...)))
 	return f, err
 }
 
@@ -115,7 +115,7 @@ func (d *Dir) Commit() (int, error) {
 		}
 	}
 	for _, f := range d.files {
-		if err := os.Rename(f.f.Name(), f.target); err != nil {
+		if err := f.f.Commit(); err != nil {
 			return 0, err
 		}
 	}
@@ -127,7 +127,6 @@ func (d *Dir) Commit() (int, error) {
 // Discard removes what was not committed.
 func (d *Dir) Discard() {
 	for _, f := range d.files {
-		f.f.Close()
-		os.Remove(f.f.Name())
+		f.f.Abandon()
 	}
 }
