@@ -19,11 +19,8 @@ for name in TestOps "${networks[@]}"; do
 done
 
 # The device code's tests switch validation on themselves and also test it off, which the variable would forbid.
-# On the system's own driver, at whatever width, they run in the short form: make test runs the long one there.
-short=()
-if [ -n "${LP_NATIVE_VECTOR_WIDTH-}" ] || [ -z "${VK_DRIVER_FILES-}" ]; then short=(-short); fi
-env -u VKINFER_VALIDATION go test -count=1 "${short[@]}" "$@" ./gpu/...
+# In the short form, like the networks: make test runs the long one on the system's driver.
+env -u VKINFER_VALIDATION go test -count=1 -short "$@" ./gpu/...
 go test -count=1 "$@" -run '^TestOps' ./tests
-# Networks in the short form: make test runs the long one on the system's driver.
 run=$(IFS='|' && echo "^(${networks[*]})")
 go test -count=1 -short "$@" -run "$run" ./tests

@@ -9,9 +9,10 @@ import (
 	"github.com/vkinfer/vkinfer/tests/conformance"
 )
 
-// TestOps runs every layer shape of the networks by itself, in exact-integer and real-number mode, at every
-// batch size. Kernels that the planner would not choose on this device run every twelfth case (vkinfer verify runs all). With -short only every fifth
-// case runs, with VKINFER_CONFORMANCE=full no map is cut and nothing left out.
+// TestOps runs every layer shape of the networks by itself: in exact-integer mode at every batch size, where a pixel of
+// another image or a tail that is not written shows in the bits, and in real-number mode, which judges the arithmetic, alone
+// and among three. Kernels that the planner would not choose on this device run every twelfth case. With -short only every
+// fifth case runs, with VKINFER_CONFORMANCE=full no map is cut and nothing left out. vkinfer verify runs all kernels and batch sizes in both modes.
 func TestOps(t *testing.T) {
 	dev := device(t)
 	cases, err := conformance.Cases()
@@ -35,9 +36,18 @@ func TestOps(t *testing.T) {
 					return (c.Options.Packed || c.Options.Kernels != "") && i%12 != 0
 				})
 			}
-			rows, err := conformance.Ops(t.Context(), dev, opts)
-			if err != nil {
-				t.Fatal(err)
+			var rows []conformance.OpRow
+			for _, mode := range conformance.Modes() {
+				opts := opts
+				opts.Modes = []conformance.Mode{mode}
+				if mode == conformance.Real && !full {
+					opts.Batches = []int{1, 3}
+				}
+				made, err := conformance.Ops(t.Context(), dev, opts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				rows = append(rows, made...)
 			}
 			values := 0
 			for _, r := range rows {
