@@ -77,7 +77,8 @@ if [ -n "${manifest_file-}" ]; then
   export VK_DRIVER_FILES=$manifest_file
   export VK_ICD_FILENAMES=$VK_DRIVER_FILES # the name that loaders before 1.3.207 know
 fi
-export MESA_SHADER_CACHE_DIR=$root/build/shader-cache/$set
+# Mesa's driver of both is that of system.
+export MESA_SHADER_CACHE_DIR=$root/build/shader-cache/${set/#both/system}
 mkdir -p "$MESA_SHADER_CACHE_DIR"
 echo "on $set: $*"
 exec "$@"

@@ -305,16 +305,18 @@ func (r *opRun) batch(ctx context.Context, exec *gpu.Executor, n int) error {
 
 // trace runs n images.
 func (r *opRun) trace(ctx context.Context, exec *gpu.Executor, n int) ([]gpu.TraceValue, error) {
-	var input []float32
-	var pictures []uint8
-	for slot := range n {
-		input = append(input, r.input(imageIn(n, slot))...)
-		pictures = append(pictures, r.pictures[imageIn(n, slot)]...)
-	}
 	if r.fromPictures {
+		var pictures []uint8
+		for slot := range n {
+			pictures = append(pictures, r.pictures[imageIn(n, slot)]...)
+		}
 		return exec.TracePictures(ctx, pictures, n)
 	}
-	return exec.Trace(ctx, input, n)
+	images := make([][]float32, n)
+	for slot := range images {
+		images[slot] = r.input(imageIn(n, slot))
+	}
+	return exec.Trace(ctx, slices.Concat(images...), n)
 }
 
 // value returns what is collected about t.
@@ -427,11 +429,12 @@ func (r *opRun) inputsChanged(all map[string]gpu.TraceValue, n int, image func(i
 // sameBits looks whether every image gave what it gave in an earlier batch.
 func (r *opRun) sameBits(trace []gpu.TraceValue, n int, image func(int) int) *Failure {
 	for slot := range n {
-		var all []float32
-		for _, t := range trace {
+		values := make([][]float32, len(trace))
+		for i, t := range trace {
 			per := t.Shape.NumElements()
-			all = append(all, t.Data[slot*per:(slot+1)*per]...)
+			values[i] = t.Data[slot*per : (slot+1)*per]
 		}
+		all := slices.Concat(values...)
 		i := image(slot)
 		if r.earlier[i] == nil {
 			r.earlier[i] = all
