@@ -125,10 +125,10 @@ func TestJob(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			giveUp := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+			giveUp := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
 			defer giveUp.Stop()
 			if c.name == "terminated" {
-				for range 1000 {
+				for range 6000 {
 					if _, err := os.Stat(ready); err == nil {
 						break
 					}
