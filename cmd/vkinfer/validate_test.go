@@ -49,8 +49,9 @@ func torn(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(weights.WriteSafetensors(file, sd, nil))
 }
 
-// TestSheet writes the page of disagreements, to $VKINFER_SHEET if that is set, so that one can look at it.
-func TestSheet(t *testing.T) {
+// sheetSetup returns a folder of pictures and a small network on the CPU.
+func sheetSetup(t *testing.T) (string, *models.Spec, *vkinfer.Classifier) {
+	t.Helper()
 	dir := t.TempDir()
 	if err := writePictures(dir); err != nil {
 		t.Fatal(err)
@@ -63,7 +64,13 @@ func TestSheet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer cl.Close()
+	t.Cleanup(func() { cl.Close() })
+	return dir, spec, cl
+}
+
+// TestSheet writes the page of disagreements, to $VKINFER_SHEET if that is set, so that one can look at it.
+func TestSheet(t *testing.T) {
+	dir, spec, cl := sheetSetup(t)
 	v := &validator{app: &app{}, spec: spec, dirs: []string{dir}, sheet: filepath.Join(dir, "sheet.html"), precisions: []string{"float32", "amp"}}
 	if to := os.Getenv("VKINFER_SHEET"); to != "" {
 		v.sheet = to
@@ -101,19 +108,7 @@ func TestSheet(t *testing.T) {
 
 // TestSheetArchives wants pictures on the page that lie in archives, each what has its number there, whatever its name.
 func TestSheetArchives(t *testing.T) {
-	dir := t.TempDir()
-	if err := writePictures(dir); err != nil {
-		t.Fatal(err)
-	}
-	spec, err := models.Lookup("efficientnet_b1_pruned")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cl, err := vkinfer.Open(spec.Name, vkinfer.Options{Checkpoint: madeUpWeights(t), Device: "cpu", ImgSize: 64})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cl.Close()
+	dir, spec, cl := sheetSetup(t)
 	var uri []string // of a.png and b.jpg
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
