@@ -30,7 +30,7 @@ type Options struct {
 	// "cpu" (the reference implementation).
 	Device    string
 	Precision string // "float32" or "" for it, or "amp": maps in 16 bits, float32 arithmetic (Vulkan devices only)
-	Kernels   string // which kernels compute 1×1 convolutions: netplan.KernelsLane or KernelsShared, "" for the device's
+	Kernels   string // one of netplan.Kernels, "" for the device's
 
 	// ImgSize is the side of the network's square input in pixels, 0 for the model's own. Height and
 	// Width set a non-square input for Run; Classify then refuses.
@@ -88,7 +88,7 @@ type DeviceInfo struct {
 	Name      string // the device's own name, or "cpu"
 	Driver    string
 	Precision string
-	Kernels   string // of 1×1 convolutions: "lane" or "shared"; "" on the CPU
+	Kernels   string // "lane", "texel" or "shared"; "" on the CPU
 	MaxBatch  int    // images run at once
 
 	Dispatches    int   // kernel launches per batch; 0 on the CPU

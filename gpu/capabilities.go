@@ -18,6 +18,7 @@ var capabilities = map[uint32]struct {
 	0:    {"Matrix", always},
 	1:    {"Shader", always},
 	9:    {"Float16", func(c *netplan.Caps) bool { return c.Float16 }},
+	46:   {"SampledBuffer", always},
 	61:   {"GroupNonUniform", func(c *netplan.Caps) bool { return c.SubgroupBasic }},
 	65:   {"GroupNonUniformShuffle", func(c *netplan.Caps) bool { return c.SubgroupShuffle }},
 	4433: {"StorageBuffer16BitAccess", func(c *netplan.Caps) bool { return c.Storage16 }},

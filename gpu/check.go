@@ -97,8 +97,17 @@ func checkDispatch(p *netplan.Plan, d *Device, dis *netplan.Dispatch, k *shaders
 	if len(dis.Bind) != len(k.Bindings) {
 		return planError(p, "node %s: %d bindings; kernel %s has %d", dis.Node, len(dis.Bind), k.Name, len(k.Bindings))
 	}
-	if len(dis.Bind) > int(d.probed.maxStorageBuffers) {
-		return planError(p, "node %s: %d storage buffers; this device binds at most %d", dis.Node, len(dis.Bind), d.probed.maxStorageBuffers)
+	texels := 0
+	for _, b := range dis.Bind {
+		if b.Texel {
+			texels++
+		}
+	}
+	if n, most := len(dis.Bind)-texels, int(d.probed.maxStorageBuffers); n > most {
+		return planError(p, "node %s: %d storage buffers; this device binds at most %d", dis.Node, n, most)
+	}
+	if most := int(d.probed.maxTexelBuffers); texels > most {
+		return planError(p, "node %s: %d texel buffers; this device binds at most %d", dis.Node, texels, most)
 	}
 	if 4*len(dis.Push) != k.PushBytes || k.PushBytes > c.MaxPushConstants {
 		return planError(p, "node %s: %d push bytes; kernel %s takes %d, the device at most %d", dis.Node, 4*len(dis.Push), k.Name, k.PushBytes, c.MaxPushConstants)
@@ -115,11 +124,16 @@ func checkDispatch(p *netplan.Plan, d *Device, dis *netplan.Dispatch, k *shaders
 		}
 	}
 	for i, b := range dis.Bind {
-		if b.Write != k.Bindings[i].Write {
-			return planError(p, "node %s: binding %d has Write %v; kernel %s (%s) has %v", dis.Node, i, b.Write, k.Name, k.Bindings[i].Name, k.Bindings[i].Write)
+		if want := k.Bindings[i]; b.Write != want.Write || b.Texel != want.Texel {
+			return planError(p, "node %s: binding %d has Write %v, Texel %v; kernel %s (%s) has %v, %v", dis.Node, i, b.Write, b.Texel, k.Name, want.Name, want.Write, want.Texel)
 		}
 		if err := checkBinding(p, c, dis, i, b); err != nil {
 			return err
+		}
+		if b.Texel {
+			if err := checkTexels(p, d, dis, i, b, batch); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -165,6 +179,24 @@ func checkBinding(p *netplan.Plan, c *netplan.Caps, dis *netplan.Dispatch, i int
 		return planError(p, "node %s: binding %d begins at byte %d of the weights; wanted a multiple of %d", dis.Node, i, b.Offset, c.StorageBufferAlignment)
 	case b.Size > c.MaxStorageBufferRange:
 		return planError(p, "node %s: binding %d is %d bytes of weights; this device binds at most %d", dis.Node, i, b.Size, c.MaxStorageBufferRange)
+	}
+	return nil
+}
+
+// checkTexels: a binding that checkBinding passed can be a texel buffer.
+func checkTexels(p *netplan.Plan, d *Device, dis *netplan.Dispatch, i int, b netplan.Binding, batch int) error {
+	offset, size := b.Offset, b.Size
+	if b.Tensor >= 0 {
+		offset, size = p.Tensors[b.Tensor].Offset, int64(batch)*p.Tensors[b.Tensor].Stride
+	}
+	texel, align := p.TexelOf(b).Bytes(), int64(d.probed.texelAlignment)
+	switch {
+	case size%texel != 0:
+		return planError(p, "node %s: binding %d is %d bytes; wanted whole texels of %d", dis.Node, i, size, texel)
+	case size/texel > d.info.Caps.MaxTexelElements:
+		return planError(p, "node %s: binding %d is %d texels at batch %d; this device reads at most %d", dis.Node, i, size/texel, batch, d.info.Caps.MaxTexelElements)
+	case align > 0 && offset%align != 0:
+		return planError(p, "node %s: binding %d begins at byte %d; wanted a multiple of %d for texels", dis.Node, i, offset, align)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 // bareDevice is a device without Vulkan: the minimum that Vulkan promises.
 func bareDevice() *Device {
-	d := &Device{probed: probed{maxStorageBuffers: 4}}
+	d := &Device{probed: probed{maxStorageBuffers: 4, maxTexelBuffers: 4, texelAlignment: 256}}
 	d.info.Caps = netplan.MinimalCaps()
 	return d
 }
@@ -48,7 +48,7 @@ func TestCheckPlan(t *testing.T) {
 		{"nothing to do", func(p *netplan.Plan) { p.Dispatches = nil }, 1, "no dispatches"},
 		{"kernel", func(p *netplan.Plan) { p.Dispatches[0].Kernel = "nope" }, 1, `no kernel "nope"`},
 		{"bindings", func(p *netplan.Plan) { p.Dispatches[0].Bind = p.Dispatches[1].Bind }, 1, "3 bindings; kernel pack has 2"},
-		{"write", func(p *netplan.Plan) { p.Dispatches[0].Bind[1].Write = false }, 1, "binding 1 has Write false; kernel pack (Y) has true"},
+		{"write", func(p *netplan.Plan) { p.Dispatches[0].Bind[1].Write = false }, 1, "binding 1 has Write false, Texel false; kernel pack (Y) has true, false"},
 		{"push", func(p *netplan.Plan) { p.Dispatches[0].Push = []uint32{0} }, 1, "4 push bytes; kernel pack takes 12"},
 		{"spec", func(p *netplan.Plan) { p.Dispatches[0].Spec = []uint32{32, 1, 1} }, 1, "3 specialization constants; kernel pack has 4"},
 		{"no lanes", func(p *netplan.Plan) { p.Dispatches[0].Spec[0] = 0 }, 1, "workgroup of 0 on axis 0"},
@@ -62,7 +62,9 @@ func TestCheckPlan(t *testing.T) {
 		{"weights written", func(p *netplan.Plan) { p.Dispatches[0].Bind[1] = netplan.Binding{Tensor: -1, Write: true, Size: 4} }, 1, "writes the weights"},
 		{"weights range", func(p *netplan.Plan) { p.Dispatches[1].Bind[1].Size++ }, 1, "bytes 256 to 321 of 320"},
 		{"weights empty", func(p *netplan.Plan) { p.Dispatches[1].Bind[1].Size = 0 }, 1, "bytes 256 to 256"},
-		{"weights alignment", func(p *netplan.Plan) { p.Dispatches[1].Bind[1] = netplan.Binding{Tensor: -1, Offset: 128, Size: 4} }, 1, "byte 128 of the weights; wanted a multiple of 256"},
+		{"weights alignment", func(p *netplan.Plan) {
+			p.Dispatches[1].Bind[1] = netplan.Binding{Tensor: -1, Offset: 128, Size: 4, Texel: true}
+		}, 1, "byte 128 of the weights; wanted a multiple of 256"},
 	}
 	for _, c := range cases {
 		p := testPlan(testShape)
@@ -83,9 +85,10 @@ func TestCheckPlan(t *testing.T) {
 // TestCheckPlanAgainstDevice: the same plan, smaller devices.
 func TestCheckPlanAgainstDevice(t *testing.T) {
 	for says, edit := range map[string]func(*Device){
-		"the device at most 8":         func(d *Device) { d.info.Caps.MaxPushConstants = 8 },
-		"binds at most 2":              func(d *Device) { d.probed.maxStorageBuffers = 2 },
-		"this device binds at most 32": func(d *Device) { d.info.Caps.MaxStorageBufferRange = 32 },
+		"the device at most 8":                         func(d *Device) { d.info.Caps.MaxPushConstants = 8 },
+		"storage buffers; this device binds at most 1": func(d *Device) { d.probed.maxStorageBuffers = 1 },
+		"texel buffers; this device binds at most 0":   func(d *Device) { d.probed.maxTexelBuffers = 0 },
+		"this device binds at most 32":                 func(d *Device) { d.info.Caps.MaxStorageBufferRange = 32 },
 	} {
 		d := bareDevice()
 		edit(d)
@@ -93,6 +96,55 @@ func TestCheckPlanAgainstDevice(t *testing.T) {
 			t.Errorf("got %v; want ErrPlan that says %q", err, says)
 		}
 	}
+}
+
+// TestCheckTexels: a network's plan of texel buffers, damaged or for smaller devices.
+func TestCheckTexels(t *testing.T) {
+	roomy := func() *Device {
+		d := bareDevice()
+		d.info.Caps.MaxTexelElements = 1 << 16
+		return d
+	}
+	for says, edit := range map[string]func(*netplan.Plan, *Device){
+		"": func(*netplan.Plan, *Device) {},
+		"binding 0 has Write false, Texel false; kernel conv1x1_texel_f32 (x) has false, true": func(p *netplan.Plan, _ *Device) { p.Dispatches[0].Bind[0].Texel = false },
+		"5 texel buffers; this device binds at most 4":                                         func(_ *netplan.Plan, d *Device) { d.probed.maxTexelBuffers = 4 },
+		"binding 0 is 30 texels at batch 1; this device reads at most 29":                      func(_ *netplan.Plan, d *Device) { d.info.Caps.MaxTexelElements = 29 },
+		"begins at byte 512; wanted a multiple of 1024 for texels":                             func(_ *netplan.Plan, d *Device) { d.probed.texelAlignment = 1024 },
+		"binding 0 is 488 bytes; wanted whole texels of 16":                                    func(p *netplan.Plan, _ *Device) { p.Tensors[0].Stride += 8 },
+	} {
+		d := roomy()
+		d.probed.maxTexelBuffers = 5
+		p := texelPlan(t, d.Caps())
+		edit(p, d)
+		err := checkPlan(p, d, shaders.Lookup, 1)
+		if (err == nil) != (says == "") || err != nil && (!errors.Is(err, ErrPlan) || !strings.Contains(err.Error(), says)) {
+			t.Errorf("got %v, want %q", err, says)
+		}
+	}
+}
+
+// texelPlan is the plan of one 1×1 convolution by kernels that read texel buffers: 11 channels of 3×5 pixels to 6.
+func texelPlan(t *testing.T, caps netplan.Caps) *netplan.Plan {
+	t.Helper()
+	param := func(name string, shape ...int) *graph.Param {
+		n := 1
+		for _, s := range shape {
+			n *= s
+		}
+		return &graph.Param{Name: name, Shape: shape, Data: make([]float64, n)}
+	}
+	b := graph.NewBuilder("texels")
+	x := b.Add("x", &graph.Input{Shape: graph.Shape{C: 6, H: 3, W: 5}, Inner: true})
+	g, err := b.Graph(b.Add("y", &graph.Conv{Weight: param("w", 11, 6, 1, 1), Bias: param("b", 11), Stride: 1, Groups: 1}, x))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := netplan.Lower(g, caps, netplan.Options{Kernels: netplan.KernelsTexel})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // TestExecutorChecks: what checkPlan refuses, NewExecutor refuses.

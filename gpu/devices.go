@@ -106,7 +106,7 @@ func (p *probed) caps() netplan.Caps {
 		DriverName: p.driverName, DriverInfo: p.driverInfo, DriverVersion: p.driverVersion, APIVersion: p.apiVersion,
 		MaxWorkgroupInvocations: int(p.maxInvocations), MaxWorkgroupSize: ints(p.maxSize), MaxWorkgroupCount: ints(p.maxCount),
 		MaxSharedMemory: int(p.maxShared), MaxPushConstants: int(p.maxPush), MaxBoundDescriptorSets: int(p.maxSets),
-		MaxStorageBufferRange: int64(p.maxRange), StorageBufferAlignment: int(p.alignment), MaxAllocation: p.largestBuffer(),
+		MaxStorageBufferRange: int64(p.maxRange), MaxTexelElements: int64(p.maxTexels), StorageBufferAlignment: int(p.alignment), MaxAllocation: p.largestBuffer(),
 		SubgroupSize: int(p.subgroupSize), SubgroupBasic: p.subgroupBasic, SubgroupShuffle: p.subgroupShuffle,
 		Float16: p.float16, Storage16: p.storage16, HostVisible: p.directType() >= 0,
 		TimestampBits: int(p.timestampBits), TimestampNs: p.timestampNs,

@@ -128,6 +128,7 @@ func TestCapsArePlausible(t *testing.T) {
 	atLeast("push constants", int64(c.MaxPushConstants), int64(min.MaxPushConstants))
 	atLeast("descriptor sets", int64(c.MaxBoundDescriptorSets), int64(min.MaxBoundDescriptorSets))
 	atLeast("storage range", c.MaxStorageBufferRange, min.MaxStorageBufferRange)
+	atLeast("texels", c.MaxTexelElements, min.MaxTexelElements)
 	atLeast("allocation", c.MaxAllocation, 1<<28)
 	if a := c.StorageBufferAlignment; a < 1 || a > min.StorageBufferAlignment || a&(a-1) != 0 {
 		t.Errorf("storage alignment is %d", a)

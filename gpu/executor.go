@@ -126,7 +126,7 @@ func NewExecutor(dev *Device, plan *netplan.Plan, opts ExecutorOptions) (*Execut
 		e.inputs = append(e.inputs, &plan.Tensors[i])
 	}
 	if opts.Guards {
-		e.guard = alignUp(guardBytes, int64(dev.info.Caps.StorageBufferAlignment))
+		e.guard = alignUp(guardBytes, int64(max(dev.info.Caps.StorageBufferAlignment, int(dev.probed.texelAlignment))))
 	}
 	e.direct = dev.info.Caps.HostVisible && !dev.opts.ForceStaging && dev.probed.directType() >= 0
 	if err := e.prepare(batch); err != nil {

@@ -132,7 +132,7 @@ func testPlan(s graph.Shape) *netplan.Plan {
 		Groups: [3]netplan.Groups{{PerImage: pixels * padded, Tile: testLanes}, one, one},
 	}, {
 		Node: "sums", Kernel: "reduce", Spec: []uint32{testLanes, 1, 1, 0, 0}, Push: push, Barrier: true,
-		Bind:   []netplan.Binding{{Tensor: 1}, {Tensor: -1, Offset: 256, Size: int64(4 * padded)}, {Tensor: 2, Write: true}},
+		Bind:   []netplan.Binding{{Tensor: 1}, {Tensor: -1, Offset: 256, Size: int64(4 * padded), Texel: true}, {Tensor: 2, Write: true}},
 		Groups: [3]netplan.Groups{{Fixed: 64, PerImage: padded, Tile: testLanes}, one, one},
 	}}
 	return p

@@ -99,7 +99,7 @@ func (d *Device) newBuffer(size int64, use memoryUse) (*buffer, error) {
 
 func (b *buffer) create(use memoryUse) error {
 	d := b.d
-	usage := uint32(vk.BufferUsageStorageBufferBit | vk.BufferUsageTransferSrcBit | vk.BufferUsageTransferDstBit)
+	usage := uint32(vk.BufferUsageStorageBufferBit | vk.BufferUsageUniformTexelBufferBit | vk.BufferUsageTransferSrcBit | vk.BufferUsageTransferDstBit)
 	var families []uint32 // that use it at once, if several do
 	if use == useDevice && d.loadFamily() != d.probed.queueFamily {
 		families = []uint32{uint32(d.probed.queueFamily), uint32(d.loadFamily())}

@@ -20,17 +20,39 @@ import (
 // for one.
 type compiled struct {
 	mu      sync.Mutex
-	sets    map[int]handle    // VkDescriptorSetLayout by number of bindings
-	layouts map[[2]int]handle // VkPipelineLayout by number of bindings and bytes of push constants
-	byKey   map[string]handle // VkPipeline by kernel, its code's hash, and specialization constants
+	sets    map[bindings]handle // VkDescriptorSetLayout
+	layouts map[iface]handle    // VkPipelineLayout
+	byKey   map[string]handle   // VkPipeline by kernel, its code's hash, and specialization constants
+}
+
+// bindings are those of a kernel: how many, and bit by bit which of them are texel buffers.
+type bindings struct {
+	n      int
+	texels uint32
+}
+
+// iface is the interface of a kernel.
+type iface struct {
+	bindings
+	pushBytes int
+}
+
+func ifaceOf(d *netplan.Dispatch) iface {
+	f := iface{bindings{n: len(d.Bind)}, 4 * len(d.Push)}
+	for i, b := range d.Bind {
+		if b.Texel {
+			f.texels |= 1 << i
+		}
+	}
+	return f
 }
 
 // pipelines are the compiled kernels of a plan. A pipeline is shared by all dispatches of the same
 // kernel and specialization constants, a layout by all kernels of the same interface.
 type pipelines struct {
 	d       *Device
-	sets    map[int]handle
-	layouts map[[2]int]handle
+	sets    map[bindings]handle
+	layouts map[iface]handle
 	modules map[string]vk.ShaderModule
 	byKey   map[string]handle // by pipelineKey
 	took    time.Duration
@@ -44,7 +66,7 @@ func newPipelines(d *Device, p *netplan.Plan, lookup lookupKernel) (*pipelines, 
 	start := time.Now()
 	d.compiled.mu.Lock()
 	defer d.compiled.mu.Unlock()
-	ps := &pipelines{d: d, sets: map[int]handle{}, layouts: map[[2]int]handle{}, modules: map[string]vk.ShaderModule{}, byKey: map[string]handle{}}
+	ps := &pipelines{d: d, sets: map[bindings]handle{}, layouts: map[iface]handle{}, modules: map[string]vk.ShaderModule{}, byKey: map[string]handle{}}
 	err := ps.build(p, lookup)
 	for _, m := range ps.modules {
 		vk.DestroyShaderModule(d.h, m, nil)
@@ -69,7 +91,7 @@ func (ps *pipelines) build(p *netplan.Plan, lookup lookupKernel) error {
 	seen := map[string]bool{}
 	for d := range p.All() {
 		k, _ := lookup(d.Kernel) // checkPlan found it
-		layout, err := ps.layout(len(k.Bindings), k.PushBytes)
+		layout, err := ps.layout(ifaceOf(d))
 		if err != nil {
 			return err
 		}
@@ -124,27 +146,27 @@ func (ps *pipelines) build(p *netplan.Plan, lookup lookupKernel) error {
 }
 
 // layout returns the pipeline layout of an interface.
-func (ps *pipelines) layout(bindings, pushBytes int) (handle, error) {
-	key, c := [2]int{bindings, pushBytes}, &ps.d.compiled
-	set, ok := c.sets[bindings]
+func (ps *pipelines) layout(key iface) (handle, error) {
+	c := &ps.d.compiled
+	set, ok := c.sets[key.bindings]
 	if !ok {
 		err := ps.d.call("vkCreateDescriptorSetLayout", func() (r vk.Result) {
-			set, r = shimCreateSetLayout(ps.d.dev, bindings)
+			set, r = shimCreateSetLayout(ps.d.dev, key.n, key.texels)
 			return r
 		})
 		if err != nil {
 			return 0, err
 		}
-		c.sets[bindings] = set
+		c.sets[key.bindings] = set
 	}
-	ps.sets[bindings] = set
+	ps.sets[key.bindings] = set
 	h, ok := c.layouts[key]
 	ps.layouts[key] = h
 	if ok {
 		return h, nil
 	}
 	err := ps.d.call("vkCreatePipelineLayout", func() (r vk.Result) {
-		h, r = shimCreatePipelineLayout(ps.d.dev, set, pushBytes)
+		h, r = shimCreatePipelineLayout(ps.d.dev, set, key.pushBytes)
 		return r
 	})
 	if err != nil {
@@ -173,11 +195,12 @@ func (ps *pipelines) module(k *shaders.Kernel) (handle, error) {
 
 // of returns a dispatch's pipeline, its layout and the layout of its descriptor set.
 func (ps *pipelines) of(d *netplan.Dispatch) (pipeline, layout, set handle) {
-	return ps.byKey[pipelineKey(d)], ps.layouts[[2]int{len(d.Bind), 4 * len(d.Push)}], ps.sets[len(d.Bind)]
+	f := ifaceOf(d)
+	return ps.byKey[pipelineKey(d)], ps.layouts[f], ps.sets[f.bindings]
 }
 
 func newCompiled() compiled {
-	return compiled{sets: map[int]handle{}, layouts: map[[2]int]handle{}, byKey: map[string]handle{}}
+	return compiled{sets: map[bindings]handle{}, layouts: map[iface]handle{}, byKey: map[string]handle{}}
 }
 
 // free destroys everything; the device's executors are gone.

@@ -10,7 +10,7 @@ import (
 // for vendors; this table is the only place that does. Options.NoQuirks switches it off.
 type quirk struct {
 	reason  string // what was measured, on what
-	source  string // the test here or the public thread that shows it
+	source  string // the test here, the public thread or, for speed, the results that show it
 	applies func(*netplan.Caps) bool
 	edit    func(*netplan.Caps)
 }
@@ -27,6 +27,13 @@ var quirks = []quirk{{
 		return c.DriverName == "llvmpipe" && mesaMajor(c) < 25
 	},
 	edit: func(c *netplan.Caps) { c.MaxLoopIterations = 65535 },
+}, {
+	reason: "lavapipe before Mesa 26 loads from storage buffers lane by lane, from texel buffers a vector at once: networks are 1.5 times as fast",
+	source: "bench/RESULTS.md",
+	applies: func(c *netplan.Caps) bool {
+		return c.DriverName == "llvmpipe" && mesaMajor(c) < 26
+	},
+	edit: func(c *netplan.Caps) { c.TexelReads = true },
 }, {
 	reason: "MoltenVK says that AMD's GPUs have subgroups of 64, but shuffles never reach beyond 32 lanes",
 	source: "https://github.com/KhronosGroup/MoltenVK/issues/2756",

@@ -12,6 +12,7 @@ type recording struct {
 	n     int
 	entry netplan.Entry
 	pool  handle             // VkDescriptorPool
+	views []handle           // VkBufferView, of what kernels read as texels
 	load  vk.CommandBuffer   // the input's copies, where another queue makes them
 	cmds  []vk.CommandBuffer // all else, submitted one after the other
 
@@ -113,13 +114,19 @@ func (s *slot) newSets(r *recording) ([]handle, error) {
 	d := s.d
 	dispatches := s.plan.Run(r.entry)
 	layouts, sets := make([]handle, len(dispatches)), make([]handle, len(dispatches))
-	total := 0
+	storage, texel := 0, 0
 	for i := range dispatches {
 		_, _, layouts[i] = s.ps.of(dispatches[i])
-		total += len(dispatches[i].Bind)
+		for _, b := range dispatches[i].Bind {
+			if b.Texel {
+				texel++
+			} else {
+				storage++
+			}
+		}
 	}
 	err := d.call("vkCreateDescriptorPool", func() (res vk.Result) {
-		r.pool, res = shimCreateDescriptorPool(d.dev, len(sets), max(total, 1))
+		r.pool, res = shimCreateDescriptorPool(d.dev, len(sets), storage, texel)
 		return res
 	})
 	if err != nil {
@@ -128,7 +135,7 @@ func (s *slot) newSets(r *recording) ([]handle, error) {
 	if err := d.call("vkAllocateDescriptorSets", func() vk.Result { return shimAllocateSets(d.dev, r.pool, layouts, sets) }); err != nil {
 		return nil, err
 	}
-	writes := make([]shimWrite, 0, total)
+	writes := make([]shimWrite, 0, storage+texel)
 	for i := range dispatches {
 		for b, bind := range dispatches[i].Bind {
 			buf, offset, size := s.weights, s.guard+bind.Offset, bind.Size
@@ -139,11 +146,41 @@ func (s *slot) newSets(r *recording) ([]handle, error) {
 					buf, offset, size = r.inputs, at, int64(r.n)*t.Stride
 				}
 			}
-			writes = append(writes, newWrite(sets[i], b, handleOf(buf.h), offset, size))
+			if !bind.Texel {
+				writes = append(writes, newWrite(sets[i], b, handleOf(buf.h), offset, size))
+				continue
+			}
+			view, err := s.newView(r, bind, buf, offset, size)
+			if err != nil {
+				return nil, err
+			}
+			writes = append(writes, newTexelWrite(sets[i], b, view))
 		}
 	}
 	shimUpdateSets(d.dev, writes)
 	return sets, nil
+}
+
+// texelFormats are those of texel buffers, which every Vulkan device can read.
+var texelFormats = map[netplan.Texel]vk.Format{
+	netplan.TexelFloat4: vk.FormatR32g32b32a32Sfloat,
+	netplan.TexelHalf4:  vk.FormatR16g16b16a16Sfloat,
+	netplan.TexelFloat:  vk.FormatR32Sfloat,
+	netplan.TexelWord:   vk.FormatR32Uint,
+}
+
+// newView makes a view of what a kernel reads as texels; r keeps it.
+func (s *slot) newView(r *recording, bind netplan.Binding, buf *buffer, offset, size int64) (view handle, err error) {
+	texel := s.plan.TexelOf(bind)
+	size = min(size/texel.Bytes(), s.d.info.Caps.MaxTexelElements) * texel.Bytes() // an overhang may be too large
+	err = s.d.call("vkCreateBufferView", func() (res vk.Result) {
+		view, res = shimCreateBufferView(s.d.dev, handleOf(buf.h), texelFormats[texel], offset, size)
+		return res
+	})
+	if err == nil {
+		r.views = append(r.views, view)
+	}
+	return view, err
 }
 
 // newCommandBuffer allocates a command buffer and records ops into it.
@@ -179,7 +216,10 @@ func (s *slot) freeRecording(r *recording) {
 	if r.pool != 0 {
 		vk.DestroyDescriptorPool(s.d.h, fromBits[vk.DescriptorPool](r.pool), nil)
 	}
-	r.cmds, r.load, r.pool = nil, nil, 0
+	for _, v := range r.views {
+		vk.DestroyBufferView(s.d.h, fromBits[vk.BufferView](v), nil)
+	}
+	r.cmds, r.load, r.pool, r.views = nil, nil, 0, nil
 }
 
 // opsIn prepares the arena: poison and guards where asked for, then the input's copy, which kernels do not see

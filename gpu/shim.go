@@ -166,21 +166,22 @@ func cstring(s *[256]C.char) string { return C.GoString(&s[0]) }
 
 // probed is vkx_device_info in Go's types, for the files without cgo.
 type probed struct {
-	name, driverName, driverInfo                        string
-	apiVersion, driverVersion, vendorID, deviceID, kind uint32
-	cacheUUID                                           [16]byte
-	maxInvocations                                      uint32
-	maxSize, maxCount                                   [3]uint32
-	maxShared, maxPush, maxSets, maxStorageBuffers      uint32
-	maxRange, alignment, atom, maxAllocation, maxBuffer uint64
-	subgroupSize                                        uint32
-	subgroupBasic, subgroupShuffle, float16, storage16  bool
-	portabilitySubset                                   bool
-	types                                               []memoryType
-	heaps                                               []memoryHeap
-	queueFamily, loadFamily                             int // loadFamily only copies; -1 where there is none
-	timestampBits                                       uint32
-	timestampNs                                         float64
+	name, driverName, driverInfo                                        string
+	apiVersion, driverVersion, vendorID, deviceID, kind                 uint32
+	cacheUUID                                                           [16]byte
+	maxInvocations                                                      uint32
+	maxSize, maxCount                                                   [3]uint32
+	maxShared, maxPush, maxSets, maxStorageBuffers                      uint32
+	maxTexelBuffers, maxTexels                                          uint32
+	maxRange, alignment, texelAlignment, atom, maxAllocation, maxBuffer uint64
+	subgroupSize                                                        uint32
+	subgroupBasic, subgroupShuffle, float16, storage16                  bool
+	portabilitySubset                                                   bool
+	types                                                               []memoryType
+	heaps                                                               []memoryHeap
+	queueFamily, loadFamily                                             int // loadFamily only copies; -1 where there is none
+	timestampBits                                                       uint32
+	timestampNs                                                         float64
 }
 
 type memoryType struct {
@@ -200,6 +201,7 @@ func newProbed(c *C.vkx_device_info) probed {
 		vendorID: uint32(c.vendor_id), deviceID: uint32(c.device_id), kind: uint32(c.device_type),
 		maxInvocations: uint32(c.max_invocations), maxShared: uint32(c.max_shared), maxPush: uint32(c.max_push),
 		maxSets: uint32(c.max_sets), maxStorageBuffers: uint32(c.max_storage_buffers),
+		maxTexelBuffers: uint32(c.max_texel_buffers), maxTexels: uint32(c.max_texels), texelAlignment: uint64(c.texel_alignment),
 		maxRange: uint64(c.max_storage_range), alignment: uint64(c.storage_alignment), atom: uint64(c.atom_size),
 		maxAllocation: uint64(c.max_allocation), maxBuffer: uint64(c.max_buffer),
 		subgroupSize: uint32(c.subgroup_size), subgroupBasic: c.subgroup_basic != 0, subgroupShuffle: c.subgroup_shuffle != 0,
@@ -239,8 +241,9 @@ func shimDeviceHandle(d *shimDevice) vk.Device {
 func shimFreeDevice(d *shimDevice)         { C.vkx_free_device(d) }
 func shimWaitIdle(d *shimDevice) vk.Result { return vk.Result(C.vkx_wait_idle(d)) }
 
-func shimCreateSetLayout(d *shimDevice, bindings int) (h handle, r vk.Result) {
-	r = vk.Result(C.vkx_create_set_layout(d, C.uint32_t(bindings), cptr(&h)))
+// shimCreateSetLayout makes a layout of so many bindings, of which those in texels are uniform texel buffers.
+func shimCreateSetLayout(d *shimDevice, bindings int, texels uint32) (h handle, r vk.Result) {
+	r = vk.Result(C.vkx_create_set_layout(d, C.uint32_t(bindings), C.uint32_t(texels), cptr(&h)))
 	return h, r
 }
 
@@ -259,8 +262,8 @@ func shimCreateComputePipeline(d *shimDevice, cache, module, layout handle, ids,
 	return h, r
 }
 
-func shimCreateDescriptorPool(d *shimDevice, sets, descriptors int) (h handle, r vk.Result) {
-	r = vk.Result(C.vkx_create_descriptor_pool(d, C.uint32_t(sets), C.uint32_t(descriptors), cptr(&h)))
+func shimCreateDescriptorPool(d *shimDevice, sets, storage, texel int) (h handle, r vk.Result) {
+	r = vk.Result(C.vkx_create_descriptor_pool(d, C.uint32_t(sets), C.uint32_t(storage), C.uint32_t(texel), cptr(&h)))
 	return h, r
 }
 
@@ -272,6 +275,10 @@ func shimAllocateSets(d *shimDevice, pool handle, layouts, out []handle) vk.Resu
 func newWrite(set handle, binding int, buffer handle, offset, size int64) shimWrite {
 	return shimWrite{set: C.vkx_handle(set), binding: C.uint32_t(binding), buffer: C.vkx_handle(buffer),
 		offset: C.uint64_t(offset), _range: C.uint64_t(size)}
+}
+
+func newTexelWrite(set handle, binding int, view handle) shimWrite {
+	return shimWrite{set: C.vkx_handle(set), binding: C.uint32_t(binding), view: C.vkx_handle(view)}
 }
 
 func shimUpdateSets(d *shimDevice, w []shimWrite) {
@@ -299,6 +306,12 @@ func shimSubmit(d *shimDevice, load bool, cmd, fence, wait, signal handle) vk.Re
 // shimCreateBuffer makes a buffer that the queue families use at once, or, without any, one at a time.
 func shimCreateBuffer(d *shimDevice, size int64, usage uint32, families []uint32) (h handle, r vk.Result) {
 	r = vk.Result(C.vkx_create_buffer(d, C.uint64_t(size), C.uint32_t(usage), C.uint32_t(len(families)), words(families), cptr(&h)))
+	return h, r
+}
+
+// shimCreateBufferView views a range of a buffer as texels of format.
+func shimCreateBufferView(d *shimDevice, buffer handle, format vk.Format, offset, size int64) (h handle, r vk.Result) {
+	r = vk.Result(C.vkx_create_buffer_view(d, C.vkx_handle(buffer), C.uint32_t(format), C.uint64_t(offset), C.uint64_t(size), cptr(&h)))
 	return h, r
 }
 

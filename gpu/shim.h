@@ -63,8 +63,8 @@ typedef struct {
 	char name[256], driver_name[256], driver_info[256];
 	uint32_t api_version, driver_version, vendor_id, device_id, device_type;
 	uint8_t pipeline_cache_uuid[16];
-	uint32_t max_invocations, max_size[3], max_count[3], max_shared, max_push, max_sets, max_storage_buffers;
-	uint64_t max_storage_range, storage_alignment, atom_size, max_allocation, max_buffer;
+	uint32_t max_invocations, max_size[3], max_count[3], max_shared, max_push, max_sets, max_storage_buffers, max_texel_buffers, max_texels;
+	uint64_t max_storage_range, storage_alignment, texel_alignment, atom_size, max_allocation, max_buffer;
 	uint32_t subgroup_size, subgroup_basic, subgroup_shuffle;
 	uint32_t float16, storage16;
 	uint32_t portability_subset, memory_types, memory_heaps;
@@ -91,14 +91,22 @@ int32_t vkx_wait_idle(vkx_device *dev);
 // A buffer that the queue families use at once; count 0: by one at a time.
 int32_t vkx_create_buffer(vkx_device *dev, uint64_t size, uint32_t usage, uint32_t count, const uint32_t *families, vkx_handle *out);
 
-// Pipelines and descriptors; every binding is one storage buffer for the compute stage.
-int32_t vkx_create_set_layout(vkx_device *dev, uint32_t bindings, vkx_handle *out);
+// A view of a buffer's range as texels of a VkFormat.
+int32_t vkx_create_buffer_view(vkx_device *dev, vkx_handle buffer, uint32_t format, uint64_t offset, uint64_t range, vkx_handle *out);
+
+// Pipelines and descriptors; every binding is one buffer for the compute stage: a uniform texel buffer where its bit of
+// texels is set, else a storage buffer.
+int32_t vkx_create_set_layout(vkx_device *dev, uint32_t bindings, uint32_t texels, vkx_handle *out);
 int32_t vkx_create_pipeline_layout(vkx_device *dev, vkx_handle set_layout, uint32_t push_bytes, vkx_handle *out);
 int32_t vkx_create_compute_pipeline(vkx_device *dev, vkx_handle cache, vkx_handle module, vkx_handle layout,
 	const uint32_t *ids, const uint32_t *values, uint32_t count, vkx_handle *out);
-int32_t vkx_create_descriptor_pool(vkx_device *dev, uint32_t sets, uint32_t descriptors, vkx_handle *out);
+int32_t vkx_create_descriptor_pool(vkx_device *dev, uint32_t sets, uint32_t storage, uint32_t texel, vkx_handle *out);
 int32_t vkx_allocate_sets(vkx_device *dev, vkx_handle pool, uint32_t count, const vkx_handle *layouts, vkx_handle *out);
-typedef struct { vkx_handle set, buffer; uint64_t offset, range; uint32_t binding; } vkx_write;
+typedef struct {
+	vkx_handle set, buffer, view; // a view for a uniform texel buffer, a buffer's range for a storage buffer
+	uint64_t offset, range;
+	uint32_t binding;
+} vkx_write;
 // Writes the descriptors in slices, without allocating.
 void vkx_update_sets(vkx_device *dev, uint32_t count, const vkx_write *writes);
 

@@ -35,6 +35,9 @@ static void probe_limits(const VkPhysicalDeviceProperties *p, vkx_device_info *o
 	out->max_push = l->maxPushConstantsSize;
 	out->max_sets = l->maxBoundDescriptorSets;
 	out->max_storage_buffers = l->maxPerStageDescriptorStorageBuffers;
+	out->max_texel_buffers = l->maxPerStageDescriptorSampledImages; // which uniform texel buffers count as
+	out->max_texels = l->maxTexelBufferElements;
+	out->texel_alignment = l->minTexelBufferOffsetAlignment;
 	out->max_storage_range = l->maxStorageBufferRange;
 	out->storage_alignment = l->minStorageBufferOffsetAlignment;
 	out->atom_size = l->nonCoherentAtomSize;
@@ -141,6 +144,7 @@ static void load_device(vkx_instance *inst, vkx_device *dev) {
 #define LOAD(f) dev->f = (__typeof__(dev->f))(void *)inst->GetDeviceProcAddr(dev->handle, "vk" #f)
 	LOAD(GetDeviceQueue);
 	LOAD(CreateBuffer);
+	LOAD(CreateBufferView);
 	LOAD(DeviceWaitIdle);
 	LOAD(CreateDescriptorSetLayout);
 	LOAD(CreatePipelineLayout);
@@ -230,15 +234,20 @@ int32_t vkx_create_buffer(vkx_device *dev, uint64_t size, uint32_t usage, uint32
 	return dev->CreateBuffer(dev->handle, &info, NULL, out);
 }
 
+int32_t vkx_create_buffer_view(vkx_device *dev, vkx_handle buffer, uint32_t format, uint64_t offset, uint64_t range, vkx_handle *out) {
+	VkBufferViewCreateInfo info = {.sType = ST_BUFFER_VIEW_CREATE_INFO, .buffer = buffer, .format = format, .offset = offset, .range = range};
+	return dev->CreateBufferView(dev->handle, &info, NULL, out);
+}
+
 // Pipelines and descriptors -----------------------------------------------------------------------
 
-int32_t vkx_create_set_layout(vkx_device *dev, uint32_t bindings, vkx_handle *out) {
+int32_t vkx_create_set_layout(vkx_device *dev, uint32_t bindings, uint32_t texels, vkx_handle *out) {
 	VkDescriptorSetLayoutBinding *b = calloc(bindings ? bindings : 1, sizeof *b);
 	if (!b)
 		return VK_ERROR_OUT_OF_HOST_MEMORY;
 	for (uint32_t i = 0; i < bindings; i++) {
 		b[i].binding = i;
-		b[i].descriptorType = DESCRIPTOR_STORAGE_BUFFER;
+		b[i].descriptorType = texels >> i & 1 ? DESCRIPTOR_UNIFORM_TEXEL_BUFFER : DESCRIPTOR_STORAGE_BUFFER;
 		b[i].descriptorCount = 1;
 		b[i].stageFlags = STAGE_COMPUTE;
 	}
@@ -289,10 +298,15 @@ int32_t vkx_create_compute_pipeline(vkx_device *dev, vkx_handle cache, vkx_handl
 	return r;
 }
 
-int32_t vkx_create_descriptor_pool(vkx_device *dev, uint32_t sets, uint32_t descriptors, vkx_handle *out) {
-	VkDescriptorPoolSize size = {.type = DESCRIPTOR_STORAGE_BUFFER, .descriptorCount = descriptors};
+int32_t vkx_create_descriptor_pool(vkx_device *dev, uint32_t sets, uint32_t storage, uint32_t texel, vkx_handle *out) {
+	VkDescriptorPoolSize sizes[2];
+	uint32_t n = 0;
+	if (storage)
+		sizes[n++] = (VkDescriptorPoolSize){.type = DESCRIPTOR_STORAGE_BUFFER, .descriptorCount = storage};
+	if (texel)
+		sizes[n++] = (VkDescriptorPoolSize){.type = DESCRIPTOR_UNIFORM_TEXEL_BUFFER, .descriptorCount = texel};
 	VkDescriptorPoolCreateInfo info = {
-		.sType = ST_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = sets, .poolSizeCount = 1, .pPoolSizes = &size};
+		.sType = ST_DESCRIPTOR_POOL_CREATE_INFO, .maxSets = sets, .poolSizeCount = n, .pPoolSizes = sizes};
 	return dev->CreateDescriptorPool(dev->handle, &info, NULL, out);
 }
 
@@ -315,8 +329,9 @@ void vkx_update_sets(vkx_device *dev, uint32_t count, const vkx_write *writes) {
 				.dstSet = writes[done].set,
 				.dstBinding = writes[done].binding,
 				.descriptorCount = 1,
-				.descriptorType = DESCRIPTOR_STORAGE_BUFFER,
+				.descriptorType = writes[done].view ? DESCRIPTOR_UNIFORM_TEXEL_BUFFER : DESCRIPTOR_STORAGE_BUFFER,
 				.pBufferInfo = &b[n],
+				.pTexelBufferView = &writes[done].view,
 			};
 		}
 		dev->UpdateDescriptorSets(dev->handle, n, w, 0, NULL);

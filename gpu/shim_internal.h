@@ -28,6 +28,7 @@ struct vkx_instance {
 struct vkx_device {
 	void *handle, *queue, *load_queue; // load_queue is queue where there is none for copies
 	void (VKAPI *GetDeviceQueue)(void *, uint32_t, uint32_t, void **);
+	VkResult (VKAPI *CreateBufferView)(void *, const VkBufferViewCreateInfo *, const void *, VkH *);
 	VkResult (VKAPI *DeviceWaitIdle)(void *);
 	VkResult (VKAPI *CreateBuffer)(void *, const VkBufferCreateInfo *, const void *, VkH *);
 	VkResult (VKAPI *CreateDescriptorSetLayout)(void *, const VkDescriptorSetLayoutCreateInfo *, const void *, VkH *);

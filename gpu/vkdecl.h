@@ -41,6 +41,7 @@ enum {
 	ST_SUBMIT_INFO = 4,
 	ST_MAPPED_MEMORY_RANGE = 6,
 	ST_BUFFER_CREATE_INFO = 12,
+	ST_BUFFER_VIEW_CREATE_INFO = 13,
 	ST_PIPELINE_SHADER_STAGE_CREATE_INFO = 18,
 	ST_COMPUTE_PIPELINE_CREATE_INFO = 29,
 	ST_PIPELINE_LAYOUT_CREATE_INFO = 30,
@@ -124,15 +125,16 @@ enum { MESSAGE_GENERAL = 1, MESSAGE_VALIDATION = 2, MESSAGE_PERFORMANCE = 4 };
 // Physical devices (chapters "Devices and Queues", "Limits", "Features") --------------------------
 
 typedef struct {
-	uint32_t skip0[7];
+	uint32_t skip0[5];
+	uint32_t maxTexelBufferElements, skip10;
 	uint32_t maxStorageBufferRange, maxPushConstantsSize, maxMemoryAllocationCount, skip1;
 	VkDeviceSize skip2[2];
-	uint32_t maxBoundDescriptorSets, skip3[2], maxPerStageDescriptorStorageBuffers, skip4[34];
+	uint32_t maxBoundDescriptorSets, skip3[2], maxPerStageDescriptorStorageBuffers, maxPerStageDescriptorSampledImages, skip4[33];
 	uint32_t maxComputeSharedMemorySize, maxComputeWorkGroupCount[3];
 	uint32_t maxComputeWorkGroupInvocations, maxComputeWorkGroupSize[3];
 	uint32_t skip5[13];
 	size_t minMemoryMapAlignment;
-	VkDeviceSize skip6[2], minStorageBufferOffsetAlignment;
+	VkDeviceSize minTexelBufferOffsetAlignment, skip6, minStorageBufferOffsetAlignment;
 	uint32_t skip7[21];
 	VkBool32 timestampComputeAndGraphics;
 	float timestampPeriod;
@@ -196,13 +198,16 @@ typedef struct {
 	VkDeviceSize size; VkFlags usage; uint32_t sharingMode, queueFamilyIndexCount; const uint32_t *pQueueFamilyIndices;
 } VkBufferCreateInfo;
 enum { SHARING_EXCLUSIVE = 0, SHARING_CONCURRENT = 1 };
+typedef struct {
+	uint32_t sType; const void *pNext; VkFlags flags; VkH buffer; uint32_t format; VkDeviceSize offset, range;
+} VkBufferViewCreateInfo;
 
 // Descriptors and pipelines (chapters "Resource Descriptors", "Pipelines") -------------------------
 
 typedef struct {
 	uint32_t binding, descriptorType, descriptorCount; VkFlags stageFlags; const void *pImmutableSamplers;
 } VkDescriptorSetLayoutBinding;
-enum { DESCRIPTOR_STORAGE_BUFFER = 7 };
+enum { DESCRIPTOR_UNIFORM_TEXEL_BUFFER = 4, DESCRIPTOR_STORAGE_BUFFER = 7 };
 typedef struct {
 	uint32_t sType; const void *pNext; VkFlags flags; uint32_t bindingCount; const VkDescriptorSetLayoutBinding *pBindings;
 } VkDescriptorSetLayoutCreateInfo;

@@ -27,6 +27,11 @@ type Caps struct {
 	// driver states it: rows of the quirk table do.
 	MaxLoopIterations int `json:"max_loop_iterations,omitempty"`
 
+	// TexelReads says that reading from texel buffers is much faster than from storage buffers. No driver states it
+	// either.
+	TexelReads       bool  `json:"texel_reads,omitempty"`
+	MaxTexelElements int64 `json:"max_texel_elements"` // of one texel buffer
+
 	SubgroupSize    int     `json:"subgroup_size"`
 	SubgroupBasic   bool    `json:"subgroup_basic"`
 	SubgroupShuffle bool    `json:"subgroup_shuffle"`
@@ -44,6 +49,6 @@ func MinimalCaps() Caps {
 		Name: "minimal Vulkan 1.0", Type: "other",
 		MaxWorkgroupInvocations: 128, MaxWorkgroupSize: [3]int{128, 128, 64}, MaxWorkgroupCount: [3]int{65535, 65535, 65535},
 		MaxSharedMemory: 16384, MaxPushConstants: 128, MaxBoundDescriptorSets: 4,
-		MaxStorageBufferRange: 128 << 20, StorageBufferAlignment: 256, MaxAllocation: 1 << 30,
+		MaxStorageBufferRange: 128 << 20, MaxTexelElements: 65536, StorageBufferAlignment: 256, MaxAllocation: 1 << 30,
 	}
 }

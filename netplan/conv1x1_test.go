@@ -33,22 +33,30 @@ func TestSharedTiles(t *testing.T) {
 	}
 }
 
-// TestKernels: CPUs get the kernels of lanes, others those of shared memory, and whoever asks what he asks for.
+// TestKernels: CPUs get the kernels of lanes, by way of texel buffers where that is faster, others those of shared memory,
+// and whoever asks what he asks for.
 func TestKernels(t *testing.T) {
-	for _, test := range []struct{ device, ask, want string }{
-		{"cpu", "", KernelsLane}, {"discrete", "", KernelsShared}, {"cpu", KernelsShared, KernelsShared}, {"integrated", KernelsLane, KernelsLane},
+	for _, test := range []struct {
+		device    string
+		texels    bool
+		ask, want string
+	}{
+		{"cpu", false, "", KernelsLane}, {"discrete", false, "", KernelsShared}, {"cpu", false, KernelsShared, KernelsShared},
+		{"integrated", false, KernelsLane, KernelsLane}, {"cpu", true, "", KernelsTexel}, {"cpu", true, KernelsLane, KernelsLane},
+		{"discrete", true, "", KernelsShared}, {"discrete", false, KernelsTexel, KernelsTexel},
 	} {
 		c := MinimalCaps()
-		c.Type = test.device
+		c.Type, c.TexelReads = test.device, test.texels
 		p, err := Lower(headFragment(t, 8, 8), c, Options{Kernels: test.ask})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := p.Dispatches[0].Kernel; p.Kernels != test.want || strings.Contains(got, "shared") != (test.want == KernelsShared) {
+		got := p.Dispatches[0].Kernel
+		if p.Kernels != test.want || strings.Contains(got, "shared") != (test.want == KernelsShared) || strings.Contains(got, "texel") != (test.want == KernelsTexel) {
 			t.Errorf("%+v: plan of kernels %s with %s", test, p.Kernels, got)
 		}
 	}
-	if _, err := Lower(headFragment(t, 8, 8), MinimalCaps(), Options{Kernels: "tensor"}); err == nil || !strings.Contains(err.Error(), `kernels "tensor", want lane or shared`) {
+	if _, err := Lower(headFragment(t, 8, 8), MinimalCaps(), Options{Kernels: "tensor"}); err == nil || !strings.Contains(err.Error(), `kernels "tensor", want one of lane, texel, shared`) {
 		t.Errorf("kernels that do not exist: %v", err)
 	}
 }

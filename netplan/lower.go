@@ -3,6 +3,8 @@ package netplan
 import (
 	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/vkinfer/vkinfer/netplan/graph"
 	"github.com/vkinfer/vkinfer/shaders"
@@ -18,20 +20,28 @@ const (
 	PrecisionAMP = "amp"
 )
 
-// The kernels of 1×1 convolutions.
+// The sets of kernels.
 const (
-	// KernelsLane are those whose lanes compute tiles on their own, from memory that a CPU's cache keeps near.
+	// KernelsLane are for CPUs: of a 1×1 convolution every lane computes a tile on its own, from memory that a cache keeps near.
 	KernelsLane = "lane"
-	// KernelsShared are those whose workgroups compute larger tiles together, by way of shared memory.
+	// KernelsTexel are the same, but what convolutions read they read from texel buffers, for devices with Caps.TexelReads.
+	KernelsTexel = "texel"
+	// KernelsShared are for GPUs: workgroups compute larger tiles together, by way of shared memory.
 	KernelsShared = "shared"
 )
 
+// Kernels are all of them.
+var Kernels = []string{KernelsLane, KernelsTexel, KernelsShared}
+
 // KernelsFor returns which kernels plans for a device have, if no Options say otherwise.
 func KernelsFor(c Caps) string {
-	if c.Type == "cpu" {
-		return KernelsLane
+	switch {
+	case c.Type != "cpu":
+		return KernelsShared
+	case c.TexelReads:
+		return KernelsTexel
 	}
-	return KernelsShared
+	return KernelsLane
 }
 
 // Options are a caller's wishes for a Plan.
@@ -41,8 +51,7 @@ type Options struct {
 	// Packed lets the kernels of amp pack 16-bit floats into words themselves, as on devices without
 	// storage of 16 bits (Caps.Storage16), even where there is such.
 	Packed bool
-	// Kernels is which kernels compute 1×1 convolutions: KernelsLane, KernelsShared, or "" for the first where the
-	// device is a CPU (Caps.Type) and the second elsewhere.
+	// Kernels is which kernels the plan has: one of the list of that name, or "" for those of KernelsFor.
 	Kernels string
 	// Pictures gives the plan a second input, for 8-bit pictures, which its first kernel turns into values
 	// (Plan.Pictures). nil is none.
@@ -140,14 +149,19 @@ func (l *lowering) setPrecision(opts Options) error {
 
 func (l *lowering) setKernels(opts Options) error {
 	l.plan.Kernels = cmp.Or(opts.Kernels, KernelsFor(l.caps))
-	if k := l.plan.Kernels; k != KernelsLane && k != KernelsShared {
-		return fmt.Errorf("netplan: %s: kernels %q, want %s or %s", l.g.Model, k, KernelsLane, KernelsShared)
+	if !slices.Contains(Kernels, l.plan.Kernels) {
+		return fmt.Errorf("netplan: %s: kernels %q, want one of %s", l.g.Model, l.plan.Kernels, strings.Join(Kernels, ", "))
 	}
 	return nil
 }
 
-// kernel returns the name of an op's kernel for the plan's precision.
-func (l *lowering) kernel(op string) string { return op + "_" + l.kernelType }
+// kernel returns the name of a convolution's kernel for the plan's precision.
+func (l *lowering) kernel(op string) string {
+	if l.plan.Kernels == KernelsTexel {
+		op += "_texel"
+	}
+	return op + "_" + l.kernelType
+}
 
 // Workgroup sizes and shared memory the kernels use at most; every Vulkan device has them.
 const (
@@ -256,7 +270,7 @@ func (l *lowering) completeAs(name string, d Dispatch) (Dispatch, error) {
 	}
 	seen := map[int]bool{}
 	for i := range d.Bind {
-		d.Bind[i].Write = k.Bindings[i].Write
+		d.Bind[i].Write, d.Bind[i].Texel = k.Bindings[i].Write, k.Bindings[i].Texel
 		if t := d.Bind[i].Tensor; t >= 0 && !seen[t] {
 			seen[t] = true
 			d.Bytes += l.plan.Tensors[t].Stride

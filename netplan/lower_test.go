@@ -36,9 +36,15 @@ func fused(t testing.TB, s *models.Spec, h, w int) *graph.Graph {
 	return g
 }
 
+const mostTexels = 1 << 20
+
 func lower(t testing.TB, s *models.Spec, h, w int, opts netplan.Options) *netplan.Plan {
 	t.Helper()
-	p, err := netplan.Lower(fused(t, s, h, w), netplan.MinimalCaps(), opts)
+	caps := netplan.MinimalCaps()
+	if opts.Kernels == netplan.KernelsTexel {
+		caps.MaxTexelElements = mostTexels // 65536, which every device promises, are too few
+	}
+	p, err := netplan.Lower(fused(t, s, h, w), caps, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +59,9 @@ func TestGoldenPlans(t *testing.T) {
 		h, w  int
 		opts  netplan.Options
 	}{{model: "efficientnet_b1_pruned", h: 240, w: 240}, {model: "efficientnet_b2_pruned", h: 260, w: 260}, {model: "efficientnet_b3_pruned", h: 300, w: 300},
-		{model: "efficientnet_b1_pruned", h: 97, w: 161}, {model: "efficientnet_b1_pruned", h: 240, w: 240, opts: netplan.Options{Kernels: netplan.KernelsLane}}, {model: "efficientnet_b1_pruned", h: 240, w: 240, opts: netplan.Options{Precision: netplan.PrecisionAMP, Pictures: &netplan.Normalization{Scale: [3]float32{2, 3, 4}, Offset: [3]float32{-1, -2, -3}}, Resize: &netplan.DefaultResizing}}}
+		{model: "efficientnet_b1_pruned", h: 97, w: 161}, {model: "efficientnet_b1_pruned", h: 240, w: 240, opts: netplan.Options{Kernels: netplan.KernelsLane}},
+		{model: "efficientnet_b1_pruned", h: 240, w: 240, opts: netplan.Options{Kernels: netplan.KernelsTexel, Precision: netplan.PrecisionAMP}},
+		{model: "efficientnet_b1_pruned", h: 240, w: 240, opts: netplan.Options{Precision: netplan.PrecisionAMP, Pictures: &netplan.Normalization{Scale: [3]float32{2, 3, 4}, Offset: [3]float32{-1, -2, -3}}, Resize: &netplan.DefaultResizing}}}
 	for _, c := range cases {
 		s, err := models.Lookup(c.model)
 		if err != nil {
@@ -241,8 +249,8 @@ func TestLowerLimits(t *testing.T) {
 // TestMaxBatch: the batch a plan promises keeps every limit, and one more breaks one.
 func TestMaxBatch(t *testing.T) {
 	caps := netplan.MinimalCaps()
-	for i, s := range append(models.All(), models.All()...) {
-		p := lower(t, s, s.Transform.Size, s.Transform.Size, netplan.Options{Kernels: []string{netplan.KernelsLane, netplan.KernelsShared}[i/len(models.All())]})
+	for i, s := range slices.Repeat(models.All(), len(netplan.Kernels)) {
+		p := lower(t, s, s.Transform.Size, s.Transform.Size, netplan.Options{Kernels: netplan.Kernels[i/len(models.All())]})
 		fits := func(n int) bool {
 			ok := int64(n)*p.ArenaBytes <= caps.MaxAllocation
 			for _, x := range p.Tensors {
@@ -252,12 +260,26 @@ func TestMaxBatch(t *testing.T) {
 				for a, g := range d.Groups {
 					ok = ok && g.For(n) <= caps.MaxWorkgroupCount[a]
 				}
+				for _, b := range d.Bind {
+					if b.Texel && b.Tensor >= 0 {
+						ok = ok && int64(n)*p.Tensors[b.Tensor].Stride <= mostTexels*p.TexelOf(b).Bytes()
+					}
+				}
 			}
 			return ok
 		}
 		if !fits(p.MaxBatch) || fits(p.MaxBatch+1) {
 			t.Errorf("%s: MaxBatch %d fits: %v, one more: %v", s.Name, p.MaxBatch, fits(p.MaxBatch), fits(p.MaxBatch+1))
 		}
+	}
+}
+
+// TestFewTexels: a device whose texel buffers are too small is told of by name, with what to do.
+func TestFewTexels(t *testing.T) {
+	s := models.All()[0]
+	_, err := netplan.Lower(fused(t, s, s.Transform.Size, s.Transform.Size), netplan.MinimalCaps(), netplan.Options{Kernels: netplan.KernelsTexel})
+	if err == nil || !strings.Contains(err.Error(), "minimal Vulkan 1.0") || !strings.Contains(err.Error(), "use other kernels than texel") {
+		t.Errorf("error %v, want one that names the device and says to use other kernels", err)
 	}
 }
 

@@ -127,6 +127,17 @@ func maxBatch(p *Plan, caps Caps) (int, error) {
 	}
 	for d := range p.All() {
 		for _, b := range d.Bind {
+			if b.Texel {
+				bytes := b.Size
+				if b.Tensor >= 0 {
+					bytes = p.Tensors[b.Tensor].Stride
+					n = min(n, caps.MaxTexelElements*p.TexelOf(b).Bytes()/bytes)
+				}
+				if most := caps.MaxTexelElements * p.TexelOf(b).Bytes(); bytes > most {
+					return 0, fmt.Errorf("netplan: %s: %s reads a texel buffer of %d bytes, device %q allows %d; use other kernels than %s",
+						p.Model, d.Node, bytes, caps.Name, most, p.Kernels)
+				}
+			}
 			if b.Tensor < 0 && b.Size > caps.MaxStorageBufferRange {
 				return 0, fmt.Errorf("netplan: %s: weights of %s are %d bytes, device %q binds at most %d", p.Model, d.Node, b.Size, caps.Name, caps.MaxStorageBufferRange)
 			}

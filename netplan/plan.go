@@ -12,7 +12,7 @@ import (
 type Plan struct {
 	Model     string
 	Precision string // "float32" or "amp"
-	Kernels   string // of 1×1 convolutions: KernelsLane or KernelsShared
+	Kernels   string // KernelsLane, KernelsTexel or KernelsShared
 	Input     graph.Shape
 	Classes   int
 
@@ -142,10 +142,11 @@ func (t *Tensor) ImageBytes() int64 {
 	return alignUp(int64(t.PaddedC())*int64(t.Shape.H)*int64(t.Shape.W)*t.DType.Size(), 4)
 }
 
-// Binding is what a kernel sees at one storage-buffer binding: a tensor, or a range of the weights.
+// Binding is what a kernel sees at one binding: a tensor, or a range of the weights.
 type Binding struct {
 	Tensor int  // index into Plan.Tensors, -1 for weights
 	Write  bool // the kernel writes it
+	Texel  bool // a uniform texel buffer (TexelOf), else a storage buffer
 	Offset int64
 	Size   int64 // bytes of weights, for Tensor = -1
 }
@@ -159,6 +160,36 @@ type Groups struct {
 // For returns the number for a batch of n.
 func (g Groups) For(n int) int {
 	return max(g.Times, 1) * ((g.Fixed + g.PerImage*n + g.Tile - 1) / g.Tile)
+}
+
+// Texel is a format of texel buffers: what one texel holds.
+type Texel uint8
+
+// The formats of texel buffers.
+const (
+	TexelFloat4 Texel = iota // four float32: maps, and all else that has channels
+	TexelHalf4               // four float16
+	TexelFloat               // one float32: planes
+	TexelWord                // 32 bits: pictures
+)
+
+// Bytes returns the bytes of a texel.
+func (t Texel) Bytes() int64 { return [...]int64{16, 8, 4, 4}[t] }
+
+// TexelOf returns the format of what a kernel reads at a binding, if that is a texel buffer.
+func (p *Plan) TexelOf(b Binding) Texel {
+	if b.Tensor < 0 {
+		return TexelFloat4
+	}
+	switch t := &p.Tensors[b.Tensor]; {
+	case t.DType == Uint8:
+		return TexelWord
+	case t.Layout == NCHW:
+		return TexelFloat
+	case t.DType == Float16:
+		return TexelHalf4
+	}
+	return TexelFloat4
 }
 
 // Dispatch is one kernel launch.

@@ -95,7 +95,7 @@ func words(v []uint32) string { return strings.Trim(strings.ReplaceAll(fmt.Sprin
 type planJSON struct {
 	Model         string         `json:"model"`
 	Precision     string         `json:"precision"`
-	Kernels1x1    string         `json:"kernels_1x1"` // "lane" or "shared"
+	Kernels1x1    string         `json:"kernels_1x1"` // "lane", "texel" or "shared"
 	Input         [3]int         `json:"input"`       // C, H, W
 	Classes       int            `json:"classes"`
 	MACsPerImage  int64          `json:"macs_per_image"`

@@ -20,10 +20,10 @@ layout(push_constant) uniform Push {
   uint n4;         // output channels, padded, in vec4
 } p;
 
-layout(std430, binding = 0) readonly buffer X { READ4 x[]; };         // [batch][pixels][k4]
-layout(std430, binding = 1) readonly buffer W { vec4 w[]; };          // [4·k4][n4]
-layout(std430, binding = 2) readonly buffer B { vec4 bias[]; };       // [n4]
-layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };         // [batch][n4]
+READS4(0, X, x);                                               // [batch][pixels][k4]
+READS_FLOAT4(1, W, w);                                         // [4·k4][n4]
+READS_FLOAT4(2, B, bias);                                      // [n4]
+layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };  // [batch][n4]
 
 #define GATE_AT(i) vec4(1.0)  // off
 #include "conv1x1_tile.glsl"
@@ -36,7 +36,7 @@ void main() {
   uint image = gl_WorkGroupID.y;
   vec4 b[COLS4], sum[COLS4];
   for (uint c = 0u; c < COLS4; c++) {
-    b[c] = bias[min(col4 + c, p.n4 - 1u)];
+    b[c] = FLOAT4(bias, min(col4 + c, p.n4 - 1u));
     sum[c] = vec4(0.0);
   }
   for (uint row0 = lane * ROWS; row0 < p.pixels; row0 += LANES * ROWS) {

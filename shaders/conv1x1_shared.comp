@@ -25,14 +25,14 @@ layout(push_constant) uniform Push {
   uint n4;         // output channels, padded, in vec4
 } p;
 
-layout(std430, binding = 0) readonly buffer X { READ4 x[]; };         // [batch][pixels][k4]
-layout(std430, binding = 1) readonly buffer W { vec4 w[]; };          // [4·k4][n4]
-layout(std430, binding = 2) readonly buffer B { vec4 bias[]; };       // [n4]
-layout(std430, binding = 3) writeonly buffer Y { WRITE4 y[]; };       // [batch][pixels][n4]
-layout(std430, binding = 4) readonly buffer G { vec4 gate[]; };       // [batch][k4]; not read where GATE is off
-layout(std430, binding = 5) readonly buffer R { READ4 residual[]; };  // [batch][pixels][n4]; not read where RESIDUAL is off
+READS4(0, X, x);                                                 // [batch][pixels][k4]
+READS_FLOAT4(1, W, w);                                           // [4·k4][n4]
+READS_FLOAT4(2, B, bias);                                        // [n4]
+layout(std430, binding = 3) writeonly buffer Y { WRITE4 y[]; };  // [batch][pixels][n4]
+READS_FLOAT4(4, G, gate);                                        // [batch][k4]; not read where GATE is off
+READS4(5, R, residual);                                          // [batch][pixels][n4]; not read where RESIDUAL is off
 
-#define GATE_AT(i) gate[i]
+#define GATE_AT(i) FLOAT4(gate, i)
 #include "conv1x1_shared.glsl"
 
 void main() {
@@ -44,13 +44,13 @@ void main() {
   multiplyShared(row0, rows, p.pixels, p.k4, p.n4, col0, GATE, acc);
   [[unroll]] for (uint c = 0u; c < COLS4; c++) {
     uint col4 = col0 + c * COL_LANES + colLane();
-    vec4 b = bias[min(col4, p.n4 - 1u)];
+    vec4 b = FLOAT4(bias, min(col4, p.n4 - 1u));
     [[unroll]] for (uint r = 0u; r < ROWS; r++) {
       uint row = row0 + r * ROW_LANES + rowLane();
       if (row < rows && col4 < p.n4) {
         uint at = row * p.n4 + col4;
         vec4 v = activate(acc[r][c] + b, ACT);
-        if (RESIDUAL) v += LOAD4(residual[at]);
+        if (RESIDUAL) v += LOAD4(residual, at);
         y[at] = STORE4(v);
       }
     }

@@ -3,7 +3,7 @@
 // neighbouring lanes read neighbouring places and every value is fetched once for the tile; the next slab is on its
 // way while this one is multiplied. A lane has ROWS rows and COLS4 groups of columns, both as far apart as there are
 // lanes: what lanes read or store at once lies side by side.
-// Wants: types.glsl, the constants LANES, COL_LANES, ROWS, COLS4 and SLAB4, buffers x (READ4, [rows][k4]) and w (vec4,
+// Wants: types.glsl, the constants LANES, COL_LANES, ROWS, COLS4 and SLAB4, buffers x (READS4, [rows][k4]) and w (READS_FLOAT4,
 // [k][n4]), and GATE_AT(i), four of the gates [images][k4] as vec4.
 const uint ROW_LANES = LANES / COL_LANES;
 const uint TILE_ROWS = ROW_LANES * ROWS;
@@ -25,14 +25,14 @@ void fetch(in uint xAt[PARTS_X], in uint gateAt[PARTS_X], uint k0, uint k4, uint
   bool inside = k < k4;
   k = min(k, k4 - 1u);
   [[unroll]] for (uint i = 0u; i < PARTS_X; i++) {
-    vec4 v = LOAD4(x[xAt[i] + k]);
+    vec4 v = LOAD4(x, xAt[i] + k);
     if (gated) v *= GATE_AT(gateAt[i] + k);
     partX[i] = inside ? v : vec4(0.0);
   }
   [[unroll]] for (uint i = 0u; i < PARTS_W; i++) {
     uint part = i * LANES + gl_LocalInvocationID.x;
     uint row = min(4u * k0 + part / TILE_COLS4, 4u * k4 - 1u);
-    partW[i] = w[row * n4 + min(col0 + part % TILE_COLS4, n4 - 1u)];
+    partW[i] = FLOAT4(w, row * n4 + min(col0 + part % TILE_COLS4, n4 - 1u));
   }
 }
 

@@ -30,9 +30,9 @@ layout(push_constant) uniform Push {
   uint tiles;
 } p;
 
-layout(std430, binding = 0) readonly buffer X { READ4 x[]; };         // [batch][height][width][channels4]
-layout(std430, binding = 1) readonly buffer W { vec4 w[]; };          // [KERNEL][KERNEL][channels4]
-layout(std430, binding = 2) readonly buffer B { vec4 bias[]; };       // [channels4]
+READS4(0, X, x);                                                      // [batch][height][width][channels4]
+READS_FLOAT4(1, W, w);                                                // [KERNEL][KERNEL][channels4]
+READS_FLOAT4(2, B, bias);                                             // [channels4]
 layout(std430, binding = 3) writeonly buffer Y { WRITE4 y[]; };       // [batch][outHeight][outWidth][channels4]
 layout(std430, binding = 4) writeonly buffer S { vec4 tileSums[]; };  // [batch][tiles][channels4]; not written where POOL is off
 
@@ -63,19 +63,19 @@ vec4 computePatch(uint index, uint c4, uint image) {
     vec4 window[WINDOW];
     [[unroll]] for (uint i = 0u; i < WINDOW; i++) {
       int ix = ix0 + int(i);
-      vec4 v = LOAD4(x[rowAt + colAt[i]]);
+      vec4 v = LOAD4(x, rowAt + colAt[i]);
       window[i] = rowIn && ix >= 0 && ix < int(p.width) ? v : vec4(0.0);
     }
     [[unroll]] for (uint r = 0u; r < HEIGHT; r++) {
       if (wy >= r * STRIDE && wy < r * STRIDE + KERNEL) {  // known when compiled
         [[unroll]] for (uint kx = 0u; kx < KERNEL; kx++) {
-          vec4 wk = w[((wy - r * STRIDE) * KERNEL + kx) * p.channels4 + c4];
+          vec4 wk = FLOAT4(w, ((wy - r * STRIDE) * KERNEL + kx) * p.channels4 + c4);
           [[unroll]] for (uint i = 0u; i < STRIP; i++) acc[r][i] += window[i * STRIDE + kx] * wk;
         }
       }
     }
   }
-  vec4 b = bias[c4], sum = vec4(0.0);
+  vec4 b = FLOAT4(bias, c4), sum = vec4(0.0);
   [[unroll]] for (uint r = 0u; r < HEIGHT; r++) {
     uint outAt = ((image * p.outHeight + uint(oy0) + r) * p.outWidth + uint(ox0)) * p.channels4 + c4;
     [[unroll]] for (uint i = 0u; i < STRIP; i++) {

@@ -29,13 +29,13 @@ layout(push_constant) uniform Push {
 } p;
 
 #if defined(PICTURES)
-layout(std430, binding = 0) readonly buffer X { uint x[]; };        // [batch][words]: height·width·3 bytes each
+READS_WORD(0, X, x);                                             // [batch][words]: height·width·3 bytes each
 #else
-layout(std430, binding = 0) readonly buffer X { float x[]; };       // [batch][3][height][width]
+READS_FLOAT(0, X, x);                                            // [batch][3][height][width]
 #endif
-layout(std430, binding = 1) readonly buffer W { vec4 w[]; };        // [KERNEL][KERNEL][3][channels4]
-layout(std430, binding = 2) readonly buffer B { vec4 bias[]; };     // [channels4]
-layout(std430, binding = 3) writeonly buffer Y { WRITE4 y[]; };     // [batch][outHeight][outWidth][channels4]
+READS_FLOAT4(1, W, w);                                           // [KERNEL][KERNEL][3][channels4]
+READS_FLOAT4(2, B, bias);                                        // [channels4]
+layout(std430, binding = 3) writeonly buffer Y { WRITE4 y[]; };  // [batch][outHeight][outWidth][channels4]
 
 const uint STRIP = 4u;
 const uint WINDOW = (STRIP - 1u) * STRIDE + KERNEL;
@@ -50,7 +50,7 @@ void readWindow(uint image, int iy, int ix0, out float window[3][WINDOW]) {
   uint shift = uint(at & 3) * 8u;
   int word = at >> 2, last = int(p.words) - 1;
   uint raw[WORDS + 1u];
-  for (uint i = 0u; i <= WORDS; i++) raw[i] = x[image * p.words + uint(clamp(word + int(i), 0, last))];
+  for (uint i = 0u; i <= WORDS; i++) raw[i] = WORD1(x, image * p.words + uint(clamp(word + int(i), 0, last)));
   uint bytes[WORDS];
   for (uint i = 0u; i < WORDS; i++) bytes[i] = shift == 0u ? raw[i] : raw[i] >> shift | raw[i + 1u] << (32u - shift);
   for (uint i = 0u; i < WINDOW; i++) {
@@ -64,7 +64,7 @@ void readWindow(uint image, int iy, int ix0, out float window[3][WINDOW]) {
 void readWindow(uint image, int iy, int ix0, out float window[3][WINDOW]) {
   for (uint c = 0u; c < 3u; c++) {
     uint rowAt = ((image * 3u + c) * p.height + uint(iy)) * p.width;
-    for (uint i = 0u; i < WINDOW; i++) window[c][i] = x[rowAt + uint(clamp(ix0 + int(i), 0, int(p.width) - 1))];
+    for (uint i = 0u; i < WINDOW; i++) window[c][i] = FLOAT1(x, rowAt + uint(clamp(ix0 + int(i), 0, int(p.width) - 1)));
   }
 }
 #endif
@@ -96,7 +96,7 @@ void main() {
     for (uint c = 0u; c < 3u; c++) {
       for (uint kx = 0u; kx < KERNEL; kx++) {
         uint wAt = ((ky * KERNEL + kx) * 3u + c) * p.channels4 + c4;
-        vec4 w0 = w[wAt], w1 = w[wAt + 1u];
+        vec4 w0 = FLOAT4(w, wAt), w1 = FLOAT4(w, wAt + 1u);
         for (uint i = 0u; i < STRIP; i++) {
           acc[i][0] += window[c][i * STRIDE + kx] * w0;
           acc[i][1] += window[c][i * STRIDE + kx] * w1;
@@ -105,7 +105,7 @@ void main() {
     }
   }
   if (idle) return;
-  vec4 b0 = bias[c4], b1 = bias[c4 + 1u];
+  vec4 b0 = FLOAT4(bias, c4), b1 = FLOAT4(bias, c4 + 1u);
   uint outAt = ((image * p.outHeight + oy) * p.outWidth + ox0) * p.channels4 + c4;
   for (uint i = 0u; i < STRIP; i++) {
     if (ox0 + i >= p.outWidth) break;

@@ -89,7 +89,11 @@ func literal(r shaders.Reflection) string {
 	var b bytes.Buffer
 	b.WriteString("{\nBindings: []Binding{\n")
 	for _, x := range r.Bindings {
-		fmt.Fprintf(&b, "{Name: %q, Write: %v},\n", x.Name, x.Write)
+		texel := ""
+		if x.Texel {
+			texel = ", Texel: true"
+		}
+		fmt.Fprintf(&b, "{Name: %q, Write: %v%s},\n", x.Name, x.Write, texel)
 	}
 	fmt.Fprintf(&b, "},\nPushBytes: %d,\nSpec: []SpecConst{\n", r.PushBytes)
 	for _, s := range r.Spec {

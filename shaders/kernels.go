@@ -23,6 +23,11 @@ var Variants = slices.Concat(
 	dtypes("conv1x1_pool"),
 	dtypes("conv1x1_shared"),
 	dtypes("conv1x1_pool_shared"),
+	dtypes("conv_stem", "TEXEL"),
+	dtypes("conv_stem", "PICTURES", "TEXEL"),
+	dtypes("conv_dw", "TEXEL"),
+	dtypes("conv1x1", "TEXEL"),
+	dtypes("conv1x1_pool", "TEXEL"),
 	[]Variant{
 		{Name: "linear_f32", Source: "linear.comp"},
 		{Name: "se_f32", Source: "se.comp"},

@@ -14,10 +14,11 @@ type Reflection struct {
 	Spec      []SpecConst // by ID; an ID that is declared twice is listed once
 }
 
-// Binding is a storage buffer of set 0.
+// Binding is a buffer of set 0.
 type Binding struct {
-	Name  string // of the block
+	Name  string // of the block, or of the texel buffer
 	Write bool   // not declared readonly
+	Texel bool   // a uniform texel buffer, else a storage buffer
 }
 
 // SpecConst is a specialization constant.
@@ -31,18 +32,22 @@ type SpecConst struct {
 const (
 	spirvMagic = 0x07230203
 
-	opName           = 5
-	opTypeInt        = 21
-	opTypeFloat      = 22
-	opTypeVector     = 23
-	opTypeStruct     = 30
-	opTypePointer    = 32
-	opSpecConstTrue  = 48
-	opSpecConstFalse = 49
-	opSpecConst      = 50
-	opVariable       = 59
-	opDecorate       = 71
-	opMemberDecorate = 72
+	opName             = 5
+	opTypeInt          = 21
+	opTypeFloat        = 22
+	opTypeVector       = 23
+	opTypeImage        = 25
+	opTypeSampledImage = 27
+	opTypeStruct       = 30
+	opTypePointer      = 32
+	opSpecConstTrue    = 48
+	opSpecConstFalse   = 49
+	opSpecConst        = 50
+	opVariable         = 59
+	opDecorate         = 71
+	opMemberDecorate   = 72
+
+	dimBuffer = 5 // of an image
 
 	decSpecID        = 1
 	decNonWritable   = 24
@@ -50,8 +55,9 @@ const (
 	decDescriptorSet = 34
 	decOffset        = 35
 
-	classPushConstant  = 9
-	classStorageBuffer = 12
+	classUniformConstant = 0
+	classPushConstant    = 9
+	classStorageBuffer   = 12
 )
 
 // Reflect reads a module's interface. The module must be valid: glslang's output is.
@@ -70,12 +76,18 @@ func Reflect(code []byte) (Reflection, error) {
 			if err != nil {
 				return r, err
 			}
-		case classStorageBuffer:
-			if set := m.decorations[id][decDescriptorSet]; set != 0 {
-				return r, fmt.Errorf("shaders: buffer %s is in set %d, want 0", m.names[block], set)
+		case classStorageBuffer, classUniformConstant:
+			b := Binding{Name: m.names[id], Texel: true}
+			if v.class == classStorageBuffer {
+				_, readonly := m.members[block][0][decNonWritable]
+				b = Binding{Name: m.names[block], Write: !readonly}
+			} else if !m.texels[block] {
+				return r, fmt.Errorf("shaders: %s is neither a storage buffer nor a texel buffer", b.Name)
 			}
-			_, readonly := m.members[block][0][decNonWritable]
-			byBinding[m.decorations[id][decBinding]] = Binding{Name: m.names[block], Write: !readonly}
+			if set := m.decorations[id][decDescriptorSet]; set != 0 {
+				return r, fmt.Errorf("shaders: buffer %s is in set %d, want 0", b.Name, set)
+			}
+			byBinding[m.decorations[id][decBinding]] = b
 		}
 	}
 	for i := range uint32(len(byBinding)) {
@@ -96,7 +108,8 @@ type module struct {
 	decorations map[uint32]map[uint32]uint32
 	members     map[uint32]map[uint32]map[uint32]uint32 // struct, member, decoration
 	structs     map[uint32][]uint32
-	sizes       map[uint32]int // of scalars and vectors, bytes
+	sizes       map[uint32]int  // of scalars and vectors, bytes
+	texels      map[uint32]bool // types of texel buffers, and of images of other kinds with false
 	pointee     map[uint32]uint32
 	variables   map[uint32]variable
 	spec        map[uint32]uint32 // default bits
@@ -111,7 +124,7 @@ func parseModule(code []byte) (*module, error) {
 		words[i] = binary.LittleEndian.Uint32(code[4*i:])
 	}
 	m := &module{names: map[uint32]string{}, decorations: map[uint32]map[uint32]uint32{},
-		members: map[uint32]map[uint32]map[uint32]uint32{}, structs: map[uint32][]uint32{}, sizes: map[uint32]int{},
+		members: map[uint32]map[uint32]map[uint32]uint32{}, structs: map[uint32][]uint32{}, sizes: map[uint32]int{}, texels: map[uint32]bool{},
 		pointee: map[uint32]uint32{}, variables: map[uint32]variable{}, spec: map[uint32]uint32{}}
 	for at := 5; at < len(words); {
 		n, op := int(words[at]>>16), words[at]&0xffff
@@ -132,6 +145,10 @@ func (m *module) instruction(op uint32, a []uint32) {
 		m.sizes[a[0]] = int(a[1] / 8)
 	case opTypeVector:
 		m.sizes[a[0]] = m.sizes[a[1]] * int(a[2])
+	case opTypeImage: // result, sampled type, dimensionality, …
+		m.texels[a[0]] = a[2] == dimBuffer
+	case opTypeSampledImage:
+		m.texels[a[0]] = m.texels[a[1]]
 	case opTypeStruct:
 		m.structs[a[0]] = a[1:]
 	case opTypePointer:

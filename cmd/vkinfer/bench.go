@@ -221,7 +221,7 @@ type benchHead struct {
 	Device    string `json:"device"` // several are joined by " + ", and so are their drivers
 	Driver    string `json:"driver"`
 	Precision string `json:"precision"`
-	Kernels   string `json:"kernels"` // of 1×1 convolutions: "lane" or "shared"; "" on the CPU
+	Kernels   string `json:"kernels"` // "lane", "texel" or "shared"; "" on the CPU
 }
 
 func newBenchHead(model string) benchHead {

@@ -56,7 +56,14 @@ func TestEveryKernelIsSmoked(t *testing.T) {
 	if g, err = netplan.RunPasses(g, "fold", "fuse"); err != nil {
 		t.Fatal(err)
 	}
-	for kind, suffix := range map[string]string{netplan.KernelsLane: "", netplan.KernelsShared: "_shared"} {
+	for _, kind := range netplan.Kernels {
+		shared, texel := "", ""
+		switch kind {
+		case netplan.KernelsShared:
+			shared = "_shared"
+		case netplan.KernelsTexel:
+			texel = "_texel"
+		}
 		p, err := netplan.Lower(g, netplan.MinimalCaps(), netplan.Options{Kernels: kind})
 		if err != nil {
 			t.Fatal(err)
@@ -65,7 +72,8 @@ func TestEveryKernelIsSmoked(t *testing.T) {
 		for _, d := range p.Dispatches {
 			kernels[d.Kernel] = true
 		}
-		for _, k := range []string{"conv_stem_f32", "conv_dw_f32", "se_f32", "conv1x1" + suffix + "_f32", "conv1x1_pool" + suffix + "_f32", "linear_f32"} {
+		for _, k := range []string{"conv_stem" + texel + "_f32", "conv_dw" + texel + "_f32", "se_f32", "conv1x1" + shared + texel + "_f32",
+			"conv1x1_pool" + shared + texel + "_f32", "linear_f32"} {
 			if !kernels[k] {
 				t.Errorf("%s kernels: no dispatch of %s", kind, k)
 			}

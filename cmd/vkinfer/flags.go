@@ -213,9 +213,9 @@ func (f *netFlags) addPrecision(cmd *cobra.Command) {
 	choiceFlag(cmd, &f.precision, "precision", "", "arithmetic of the network", precisions...)
 }
 
-var kernelsChoices = []string{"auto", netplan.KernelsLane, netplan.KernelsShared}
+var kernelsChoices = append([]string{"auto"}, netplan.Kernels...)
 
-const kernelsUsage = "kernels of 1×1 convolutions: lane for CPUs, shared for GPUs, auto for the device's"
+const kernelsUsage = "kernels: lane for CPUs, texel for CPUs whose drivers read texel buffers faster than storage buffers, shared for GPUs, auto for the device's"
 
 func (f *netFlags) addKernels(cmd *cobra.Command) {
 	choiceFlag(cmd, &f.kernels, "kernels", "", kernelsUsage, kernelsChoices...)

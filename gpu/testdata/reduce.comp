@@ -9,7 +9,7 @@ layout(constant_id = 4) const uint SPIN = 0;
 layout(push_constant) uniform Push { uint batch, channels, pixels; } p;
 
 layout(std430, binding = 0) readonly buffer X { float x[]; };
-layout(std430, binding = 1) readonly buffer W { float w[]; };
+layout(binding = 1) uniform samplerBuffer w;  // four channels to a texel
 layout(std430, binding = 2) buffer Y { float y[]; };
 
 void main() {
@@ -30,5 +30,5 @@ void main() {
   uint c = i % padded, image = i / padded;
   float sum = spun == 12345u && SPIN > 0u ? 1.0 : 0.0; // so that the loop is not dropped
   for (uint q = 0u; q < p.pixels; q++) sum += x[(image * p.pixels + q) * padded + c];
-  y[i] = sum * w[c];
+  y[i] = sum * texelFetch(w, int(c / 4u))[c % 4u];
 }

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -183,8 +184,10 @@ func (c Case) class(in graph.Shape) (string, error) {
 		return "", err
 	}
 	var sb strings.Builder
-	for _, kernels := range []string{netplan.KernelsLane, netplan.KernelsShared} {
-		p, err := netplan.Lower(g, netplan.MinimalCaps(), netplan.Options{Kernels: kernels})
+	caps := netplan.MinimalCaps()
+	caps.MaxTexelElements = math.MaxInt32
+	for _, kernels := range netplan.Kernels {
+		p, err := netplan.Lower(g, caps, netplan.Options{Kernels: kernels})
 		if err != nil {
 			return "", err
 		}

@@ -24,7 +24,7 @@ type Candidate struct {
 // Candidates lists all of them. New kernels for the same layers, and new precisions, are new rows.
 func Candidates() []Candidate {
 	var list []Candidate
-	for _, kernels := range []string{"", netplan.KernelsLane, netplan.KernelsShared} {
+	for _, kernels := range append([]string{""}, netplan.Kernels...) {
 		for _, precision := range []string{netplan.PrecisionFloat32, netplan.PrecisionAMP} {
 			list = append(list, Candidate{Name: cmp.Or(kernels, "default"), Options: netplan.Options{Precision: precision, Kernels: kernels}})
 		}
@@ -36,18 +36,20 @@ func Candidates() []Candidate {
 	return list
 }
 
-// CandidatesFor lists those that differ on a device: without storage of 16 bits the planner packs anyway, and either
-// kernels are the default.
+// CandidatesFor lists those that a device has and that differ there: without storage of 16 bits the planner packs anyway,
+// some kernels are the default, and small texel buffers do not hold the networks' maps.
 func CandidatesFor(c netplan.Caps) []Candidate {
+	const texels = 1 << 24
 	return slices.DeleteFunc(Candidates(), func(cand Candidate) bool {
-		return cand.Options.Packed && !c.Storage16 || cand.Options.Kernels == netplan.KernelsFor(c)
+		k := cand.Options.Kernels
+		return cand.Options.Packed && !c.Storage16 || k == netplan.KernelsFor(c) || k == netplan.KernelsTexel && c.MaxTexelElements < texels
 	})
 }
 
-// differsIn reports whether the candidate may lower a case in another way than the default: those that name
-// kernels leave the stem as it is.
+// differsIn reports whether the candidate may lower a case in another way than the others: the stem's kernel for shared
+// memory is that for lanes.
 func (cand Candidate) differsIn(c Case) bool {
-	return cand.Options.Kernels == "" || c.Kind != "stem"
+	return cand.Options.Kernels != netplan.KernelsShared || c.Kind != "stem"
 }
 
 // Batches are the batch sizes that every case runs with: one image, even and odd numbers, full and ragged

@@ -28,6 +28,8 @@ var planner = []mutation{
 	{name: "record: a batch of one in every push constant", file: "gpu/record.go", edits: swap("push[first] = uint32(r.n)", "push[first] = 1"), by: "exact real network"},
 	{name: "record: offsets of a batch of one", file: "gpu/record.go", edits: swap("s.guard+int64(r.n)*t.Offset, min(", "s.guard+t.Offset, min("), by: "unit exact real network"},
 	{name: "record: bindings as long as one image", file: "gpu/record.go", edits: swap("min(int64(r.n)*t.Stride+s.opts.Overhang", "min(t.Stride+s.opts.Overhang"), by: "exact real network"},
+	{name: "record: views of texels as long as one image", file: "gpu/record.go", edits: swap("size = min(size/texel.Bytes()", "size = min(size/int64(r.n)/texel.Bytes()"), by: "exact real network"},
+	{name: "record: views of texels at the arena's start", file: "gpu/record.go", edits: swap("texelFormats[texel], offset, size)", "texelFormats[texel], s.guard, size)"), by: "exact real network golden"},
 	{name: "record: only the first image copied by way of staging", file: "gpu/record.go", edits: swap("size := int64(n) * in.Stride", "size := in.Stride"), by: "unit invariance"},
 	{name: "record: no barrier after the copies in", file: "gpu/record.go", edits: swap("ops = append(load, opBarrier(transferWrite, computeAccess.or(transferRead)))", "ops = load"), by: "unit validation"},
 }
