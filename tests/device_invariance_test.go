@@ -65,6 +65,25 @@ func TestDeviceSameBits(t *testing.T) {
 	}
 }
 
+// TestDeviceTexels: where kernels that read texel buffers are the default, those that read storage buffers give the same bits:
+// they differ in nothing else.
+func TestDeviceTexels(t *testing.T) {
+	if !device(t).Caps().TexelReads {
+		t.Skip("this device's default is another")
+	}
+	spec := specOf(t, "efficientnet_b1_pruned")
+	g, err := spec.Build(spec.Synth(7), 45, 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := noise(3, 3*g.InputShape().NumElements())
+	eachPrecision(t, func(t *testing.T, opts netplan.Options) {
+		texels := runDevice(t, executor(t, g, opts, 3), images, 3)
+		opts.Kernels = netplan.KernelsLane
+		sameBits(t, "storage buffers", runDevice(t, executor(t, g, opts, 3), images, 3), texels)
+	})
+}
+
 // TestDeviceStaging: copying through staging buffers changes nothing.
 func TestDeviceStaging(t *testing.T) {
 	direct := device(t)
