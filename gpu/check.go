@@ -97,12 +97,7 @@ func checkDispatch(p *netplan.Plan, d *Device, dis *netplan.Dispatch, k *shaders
 	if len(dis.Bind) != len(k.Bindings) {
 		return planError(p, "node %s: %d bindings; kernel %s has %d", dis.Node, len(dis.Bind), k.Name, len(k.Bindings))
 	}
-	texels := 0
-	for _, b := range dis.Bind {
-		if b.Texel {
-			texels++
-		}
-	}
+	texels := ifaceOf(dis).countTexels()
 	if n, most := len(dis.Bind)-texels, int(d.probed.maxStorageBuffers); n > most {
 		return planError(p, "node %s: %d storage buffers; this device binds at most %d", dis.Node, n, most)
 	}

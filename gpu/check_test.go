@@ -98,7 +98,7 @@ func TestCheckPlanAgainstDevice(t *testing.T) {
 	}
 }
 
-// TestCheckTexels: a network's plan of texel buffers, damaged or for smaller devices.
+// TestCheckTexels: a plan of texel buffers, damaged or for smaller devices.
 func TestCheckTexels(t *testing.T) {
 	roomy := func() *Device {
 		d := bareDevice()
@@ -124,7 +124,7 @@ func TestCheckTexels(t *testing.T) {
 	}
 }
 
-// texelPlan is the plan of one 1×1 convolution by kernels that read texel buffers: 11 channels of 3×5 pixels to 6.
+// texelPlan is the plan of one 1×1 convolution by kernels that read texel buffers: 6 channels of 3×5 pixels to 11.
 func texelPlan(t *testing.T, caps netplan.Caps) *netplan.Plan {
 	t.Helper()
 	param := func(name string, shape ...int) *graph.Param {

@@ -3,6 +3,7 @@ package gpu
 import (
 	"fmt"
 	"hash/fnv"
+	"math/bits"
 	"runtime"
 	"sync"
 	"time"
@@ -30,6 +31,8 @@ type bindings struct {
 	n      int
 	texels uint32
 }
+
+func (b bindings) countTexels() int { return bits.OnesCount32(b.texels) }
 
 // iface is the interface of a kernel.
 type iface struct {

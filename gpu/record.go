@@ -117,13 +117,9 @@ func (s *slot) newSets(r *recording) ([]handle, error) {
 	storage, texel := 0, 0
 	for i := range dispatches {
 		_, _, layouts[i] = s.ps.of(dispatches[i])
-		for _, b := range dispatches[i].Bind {
-			if b.Texel {
-				texel++
-			} else {
-				storage++
-			}
-		}
+		n := ifaceOf(dispatches[i]).countTexels()
+		texel += n
+		storage += len(dispatches[i].Bind) - n
 	}
 	err := d.call("vkCreateDescriptorPool", func() (res vk.Result) {
 		r.pool, res = shimCreateDescriptorPool(d.dev, len(sets), storage, texel)
