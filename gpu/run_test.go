@@ -194,6 +194,30 @@ func TestTrace(t *testing.T) {
 	}
 }
 
+// TestTraceAddsMeans: the values of a tensor that is stored less its means are those with them.
+func TestTraceAddsMeans(t *testing.T) {
+	p := testPlan(testShape)
+	p.Tensors[1].Mean = make([]float64, testShape.C)
+	for c := range p.Tensors[1].Mean {
+		p.Tensors[1].Mean[c] = float64(10 * c)
+	}
+	e := testExecutor(t, open(t, Options{}), p, ExecutorOptions{})
+	x := testInput(testShape, 2, 4)
+	got, err := e.Trace(t.Context(), x, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pixels := testShape.H * testShape.W
+	for i, v := range got[1].Data {
+		if want := x[i]*testFactor + float32(10*(i/pixels%testShape.C)); v != want {
+			t.Fatalf("element %d is %v, want %v", i, v, want)
+		}
+	}
+	if got[1].NotZero != 0 {
+		t.Errorf("%d padding lanes are not zero", got[1].NotZero)
+	}
+}
+
 // TestTraceSeesDirtyPadding: the weights of padding lanes are not zero here, and the reduce kernel adds
 // what the padding of the packed tensor holds.
 func TestTraceSeesDirtyPadding(t *testing.T) {

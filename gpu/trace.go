@@ -21,7 +21,7 @@ type TraceValue struct {
 	Shape  graph.Shape    // of one image; of tile sums: C channels, H tiles
 	Layout netplan.Layout // as it was stored; Data is NCHW whatever it says
 	DType  netplan.DType  // as it was stored
-	Data   []float32      // n·C·H·W, NCHW, without padding
+	Data   []float32      // n·C·H·W, NCHW, without padding; of maps that are stored less their means, with them
 	// NotZero counts the stored padding lanes that are not zero. The kernels keep them at zero, but for
 	// gates, whose sigmoid leaves 0.5 there; of gates it is always 0.
 	NotZero int
@@ -221,6 +221,9 @@ func unpackRows[T uint8 | uint16 | float32](t *netplan.Tensor, stored []T, n int
 			for c, v := range src[p*padded : (p+1)*padded] {
 				if c < s.C {
 					dst[c*pixels+p] = value(v)
+					if t.Mean != nil {
+						dst[c*pixels+p] = float32(float64(value(v)) + t.Mean[c])
+					}
 				} else if value(v) != 0 { // a negative zero is one
 					notZero++
 				}

@@ -34,7 +34,7 @@ func (l *lowering) conv1x1(n *graph.Node, op *graph.Conv, in *graph.Node) error 
 	}
 	d := Dispatch{
 		Push: []uint32{0, uint32(pixels), uint32(k4), uint32(n4)},
-		Bind: []Binding{x, l.packMatrix(op.Weight), l.packVector(op.Bias), {Tensor: out}, gate, residual},
+		Bind: []Binding{x, l.packMatrix(op.Weight), l.packVector(l.centredBias(n, op)), {Tensor: out}, gate, residual},
 	}
 	features := []uint32{actCode(op.Act), specBool(op.Gate), specBool(op.Residual)}
 	var loops int
@@ -68,7 +68,7 @@ func (l *lowering) convPool(n *graph.Node, op *graph.Conv, in *graph.Node) error
 	pixels, k4, n4 := in.Shape.H*in.Shape.W, pad8(in.Shape.C)/4, pad8(n.Shape.C)/4
 	d := Dispatch{
 		Push: []uint32{0, uint32(pixels), uint32(k4), uint32(n4)},
-		Bind: []Binding{l.input(n, 0), l.packMatrix(op.Weight), l.packVector(op.Bias), {Tensor: out}},
+		Bind: []Binding{l.input(n, 0), l.packMatrix(op.Weight), l.packVector(l.centredBias(n, op)), {Tensor: out}},
 	}
 	var loops int
 	if l.plan.Kernels == KernelsShared {

@@ -34,5 +34,6 @@ func matchBatchNorm(m *matcher, n *graph.Node) *merge {
 	}
 	folded.Weight = &graph.Param{Name: conv.Weight.Name + ".folded", Shape: conv.Weight.Shape, Data: w}
 	folded.Bias = &graph.Param{Name: c.Name + ".bias.folded", Shape: []int{channels}, Data: b}
+	folded.Beta = bn.Bias
 	return &merge{name: c.Name, op: &folded, inputs: c.Inputs, absorbs: []*graph.Node{c}}
 }

@@ -88,6 +88,7 @@ func Lower(g *graph.Graph, caps Caps, opts Options) (*Plan, error) {
 	if err := l.checkLimits(); err != nil {
 		return nil, err
 	}
+	l.centre()
 	for _, n := range g.Nodes {
 		if err := l.node(n); err != nil {
 			return nil, fmt.Errorf("netplan: %s: node %s: %w", g.Model, n.Name, err)
@@ -129,6 +130,8 @@ type lowering struct {
 	kernelType    string
 	stored        DType
 	normalization *Normalization
+	// centred holds the means of the maps that are stored without them.
+	centred map[graph.ID][]float64
 	// sums holds, for a depthwise node whose squeeze-and-excitation wants them, its tile sums.
 	sums map[graph.ID]int
 }
@@ -222,7 +225,7 @@ func (l *lowering) isVector(n *graph.Node) bool {
 
 // tensor adds the tensor that holds n's value. Maps are stored in the precision's type, the rest in float32.
 func (l *lowering) tensor(n *graph.Node, layout Layout) int {
-	t := Tensor{Name: n.Name, Yields: n.Yields, Shape: n.Shape, Layout: layout}
+	t := Tensor{Name: n.Name, Yields: n.Yields, Shape: n.Shape, Layout: layout, Mean: l.centred[n.ID]}
 	if layout == NHWC8 {
 		t.DType = l.stored
 	}

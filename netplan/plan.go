@@ -122,6 +122,8 @@ type Tensor struct {
 	Shape  graph.Shape // unpadded, of one image; for Tiles: C channels, H tiles, W = 1
 	Layout Layout
 	DType  DType
+	// Mean is what was subtracted from each of the C channels before they were stored, nil for nothing.
+	Mean   []float64
 	Stride int64 // bytes from one image to the next within the tensor
 	Offset int64 // bytes per image of batch: the tensor of a batch of n begins at n·Offset
 	// First and Last are the indexes of the dispatches that write it first and read it last

@@ -63,6 +63,9 @@ func (p *Plan) WriteText(w io.Writer) error {
 		if t.DType != Float32 {
 			layout += " " + t.DType.String()
 		}
+		if t.Mean != nil {
+			layout += " centred"
+		}
 		fmt.Fprintf(tw, "t%d\t%s\t%s\t%v\t%v\t%d\t%d\t%d..%d\n", i, t.Name, t.Yields, t.Shape, layout, t.Offset, t.Stride, t.First, t.Last)
 	}
 	return tw.Flush()

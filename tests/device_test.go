@@ -53,8 +53,9 @@ func checkPrecision(t *testing.T, exec *gpu.Executor, got []float32, want []floa
 		return
 	}
 	plain, centred := oracle.LogitErrors(got, want, classes)
-	t.Logf("amp: plain %.1e, centred %.1e", plain, centred)
-	if !(centred <= oracle.AMPLogitsCentred) || oracle.HasOffset(plain, centred) && !(plain <= oracle.AMPLogits) {
+	t.Logf("amp: plain %.2e, centred %.2e", plain, centred)
+	plainToo := oracle.HasOffset(plain, centred) || knownDevice(t)
+	if !(centred <= oracle.AMPLogitsCentred) || plainToo && !(plain <= oracle.AMPLogits) {
 		t.Errorf("amp logits: relative error %.3g, centred %.3g, want at most %.0e and %.1e", plain, centred, oracle.AMPLogits, oracle.AMPLogitsCentred)
 	}
 	for i := 0; i < len(want); i += classes {
@@ -94,5 +95,10 @@ func runDevice(t testing.TB, exec *gpu.Executor, input []float32, n int) []float
 	}
 	return y
 }
+
+// knownDevice reports whether the gate of plain errors is meant for amp's logits without a common offset. For them it is seven
+// times as strict as the centred one, and about what rounding maps to 16 bits costs by chance: it holds on every CPU driver
+// that was tried, and others are judged by the centred one.
+func knownDevice(t testing.TB) bool { return device(t).Caps().Type == "cpu" }
 
 func deviceName() string { return os.Getenv("VKINFER_DEVICE") }

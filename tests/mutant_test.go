@@ -26,8 +26,8 @@ type layerResult struct {
 
 // TestMutant runs one check of every layer, each on little data. tests/mutation (make mutation) builds this
 // test with faults put into the sources and asks which layers notice: then VKINFER_MUTANT_RESULT names a
-// file for the answers, one JSON object per line, and VKINFER_MUTANT_CASES the layers' cases. By itself it
-// tests that nothing is noticed where there is no fault.
+// file for the answers, one JSON object per line, VKINFER_MUTANT_CASES the layers' cases, and VKINFER_MUTANT_PRECISION
+// the precision of whole networks, if it is not float32. By itself it tests that nothing is noticed where there is no fault.
 func TestMutant(t *testing.T) {
 	names := []string{opDepthwise, opLinear}
 	if list := os.Getenv("VKINFER_MUTANT_CASES"); list != "" {
@@ -56,7 +56,10 @@ func TestMutant(t *testing.T) {
 			}
 		}
 	}
-	m := &mutant{t: t, dev: dev, report: report}
+	m := &mutant{t: t, dev: dev, report: report, cand: conformance.Candidates()[0]}
+	if precision := os.Getenv("VKINFER_MUTANT_PRECISION"); precision != "" {
+		m.cand.Precision, m.cand.Options.Precision = precision, precision
+	}
 	m.ops(names)
 	m.network()
 	dev.Close()
@@ -70,6 +73,7 @@ func TestMutant(t *testing.T) {
 type mutant struct {
 	t      *testing.T
 	dev    *gpu.Device
+	cand   conformance.Candidate // that runs networks
 	report func(layerResult)
 	said   []gpu.Message // of other devices than dev
 }
@@ -193,7 +197,7 @@ func (m *mutant) nodes(g *graph.Graph, input []float32) layerResult {
 
 // subject is the network with two images.
 func (m *mutant) subject(g *graph.Graph, input []float32) conformance.Subject {
-	return conformance.Subject{Graph: g, Device: m.dev, Candidate: conformance.Candidates()[0], Input: input, N: 2}
+	return conformance.Subject{Graph: g, Device: m.dev, Candidate: m.cand, Input: input, N: 2}
 }
 
 // invariances checks what must not matter, and that copies through staging buffers do not.
@@ -239,6 +243,10 @@ func (m *mutant) invariances(g *graph.Graph, input []float32, square *graph.Grap
 // the odd one has asymmetric padding everywhere.
 func (m *mutant) golden(model string, goldens synthGoldens, build func(h, w int) *graph.Graph) layerResult {
 	r := layerResult{Layer: "golden"}
+	gate, gateCentred := oracle.Float32Logits, oracle.Float32LogitsCentred
+	if m.cand.Precision == netplan.PrecisionAMP {
+		gate, gateCentred = oracle.AMPLogits, oracle.AMPLogitsCentred
+	}
 	for _, name := range []string{"size32", "odd_97x131"} {
 		c, ok := goldens.Models[model][name]
 		if !ok {
@@ -251,7 +259,7 @@ func (m *mutant) golden(model string, goldens synthGoldens, build func(h, w int)
 			return r
 		}
 		plain, centred := oracle.LogitErrors(got, synthLogits(m.t, model, name), c.LogitsShape[1])
-		ratio := worst(plain/oracle.Float32Logits, centred/oracle.Float32LogitsCentred)
+		ratio := worst(plain/gate, centred/gateCentred)
 		if !(ratio <= 1) {
 			r.Caught, r.Above, r.What = true, above(worst(ratio, r.Above)), fmt.Sprintf("%s: relative error %.3g, centred %.3g", name, plain, centred)
 		}
@@ -265,7 +273,7 @@ func (m *mutant) run(g *graph.Graph, input []float32, n int) ([]float32, error) 
 	if err != nil {
 		return nil, err
 	}
-	plan, err := netplan.Lower(fused, m.dev.Caps(), netplan.Options{})
+	plan, err := netplan.Lower(fused, m.dev.Caps(), m.cand.Options)
 	if err != nil {
 		return nil, err
 	}

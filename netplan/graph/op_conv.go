@@ -39,6 +39,10 @@ type Conv struct {
 	Stride int
 	Groups int
 
+	// Beta is the bias of the BatchNorm that was folded into the convolution, [Cout], or nil: what a channel of
+	// conv(x) + bias is on average, over the pictures that the network was trained on.
+	Beta *Param
+
 	Act      Act
 	Gate     bool
 	Residual bool
@@ -121,6 +125,9 @@ func (op *Conv) infer(in []Shape) (Shape, error) {
 	}
 	if op.Bias != nil && len(op.Bias.Data) != w.Shape[0] {
 		return Shape{}, fmt.Errorf("conv bias %s has %d values, want %d", op.Bias.Name, len(op.Bias.Data), w.Shape[0])
+	}
+	if op.Beta != nil && len(op.Beta.Data) != w.Shape[0] {
+		return Shape{}, fmt.Errorf("conv mean %s has %d values, want %d", op.Beta.Name, len(op.Beta.Data), w.Shape[0])
 	}
 	out := op.MapShape(in[0])
 	if op.Gate && in[1] != (Shape{in[0].C, 1, 1}) {

@@ -256,11 +256,11 @@ func (b *bench) interfaces(ctx context.Context) (found, error) {
 
 // unitTests are the tests of a package that run for every fault in it: all but the slow ones.
 var unitTests = map[string]string{
-	"netplan":        "^(TestGoldenPlans|TestPlanBytes|TestPlanInvariants|TestMaxBatch|TestPacking|TestOverwriting|TestFragments.*|TestPassesKeepResults)$",
+	"netplan":        "^(TestGoldenPlans|TestPlanBytes|TestPlanInvariants|TestMaxBatch|TestPacking|TestOverwriting|TestFragments.*|TestPassesKeepResults|TestCentred)$",
 	"netplan/graph":  ".",
 	"netplan/models": "^(TestPublished.*|TestStructure|TestBuild.*)$",
 	"cpuref":         ".",
-	"gpu":            "^(TestRunIsExact|TestRecordedBatches|TestTrace|TestGuards|TestProfile|TestMissingBarrierIsReported)$",
+	"gpu":            "^(TestRunIsExact|TestRecordedBatches|TestTrace|TestTraceAddsMeans|TestGuards|TestProfile|TestMissingBarrierIsReported)$",
 }
 
 // drawing are packages whose tests draw examples, and would keep those that fail in the working tree.
@@ -318,6 +318,9 @@ func (b *bench) probes(ctx context.Context, out *outcome, probe string) error {
 		cases = usual
 	}
 	env := []string{"VKINFER_VALIDATION=1", "VKINFER_MUTANT_RESULT=" + result, "VKINFER_MUTANT_CASES=" + cases, "VKINFER_MUTANT_SPIRV=" + filepath.Join(b.shaders, "spv")}
+	if out.amp {
+		env = append(env, "VKINFER_MUTANT_PRECISION=amp")
+	}
 	args := []string{probe, "-test.run=^TestMutant$", "-test.timeout=4m"}
 	if out.on != "" {
 		args = append([]string{filepath.Join(b.root, "scripts", "with-driver.sh"), b.drivers, out.on}, args...)

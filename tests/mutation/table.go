@@ -7,6 +7,7 @@ type mutation struct {
 	edits []edit
 	cases string // the layers' cases, by comma; "" for the usual ones
 	by    string // layers that must notice; more may
+	amp   bool   // networks run in that precision
 	on    string // a set of scripts/with-driver.sh, where the driver at hand cannot show the fault
 }
 
