@@ -102,7 +102,7 @@ func TestCheckPlanAgainstDevice(t *testing.T) {
 func TestCheckTexels(t *testing.T) {
 	roomy := func() *Device {
 		d := bareDevice()
-		d.info.Caps.MaxTexelElements = 1 << 16
+		d.info.Caps.MaxTexelElements, d.info.Caps.SubgroupBasic, d.info.Caps.SubgroupShuffle, d.info.Caps.SubgroupSize = 1<<16, true, true, 8
 		return d
 	}
 	for says, edit := range map[string]func(*netplan.Plan, *Device){

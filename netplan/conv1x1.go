@@ -49,13 +49,21 @@ func (l *lowering) conv1x1(n *graph.Node, op *graph.Conv, in *graph.Node) error 
 		lanes := lanesFor(tiles, 32, 64)
 		cols4 := min(n4, 4) // groups of four columns that a lane computes
 		d.Kernel, loops = l.kernel("conv1x1"), k4
-		d.Spec = slices.Concat([]uint32{uint32(lanes), 1, 1}, features, []uint32{uint32(cols4), uint32(rows)})
+		d.Spec = slices.Concat([]uint32{uint32(lanes), 1, 1}, features, []uint32{uint32(cols4), uint32(rows)}, l.subgroup())
 		d.Groups = [3]Groups{{PerImage: tiles, Tile: lanes}, fixed(ceilDiv(n4, cols4)), one}
 	}
 	if err := l.loops(loops); err != nil {
 		return err
 	}
 	return l.dispatch(n, d)
+}
+
+// subgroup returns the constant SUBGROUP of kernels that have it.
+func (l *lowering) subgroup() []uint32 {
+	if l.plan.Kernels != KernelsTexel {
+		return nil
+	}
+	return []uint32{uint32(l.caps.SubgroupSize)}
 }
 
 // convPool: shaders/conv1x1_pool.comp, or conv1x1_pool_shared.comp.
@@ -82,7 +90,7 @@ func (l *lowering) convPool(n *graph.Node, op *graph.Conv, in *graph.Node) error
 		rows := rowsFor(pixels)
 		lanes := lanesFor(ceilDiv(pixels, rows), 8, 64)
 		d.Kernel, loops = l.kernel("conv1x1_pool"), ceilDiv(pixels, rows*lanes)*(k4+rows+1)+lanes
-		d.Spec = []uint32{uint32(lanes), 1, 1, actCode(op.Act), cols4, uint32(rows)}
+		d.Spec = append([]uint32{uint32(lanes), 1, 1, actCode(op.Act), cols4, uint32(rows)}, l.subgroup()...)
 		d.Groups = [3]Groups{fixed(ceilDiv(n4, cols4)), perImage, one}
 	}
 	if err := l.loops(loops); err != nil {

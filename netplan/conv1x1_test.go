@@ -1,6 +1,7 @@
 package netplan
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -46,7 +47,7 @@ func TestKernels(t *testing.T) {
 		{"discrete", true, "", KernelsShared}, {"discrete", false, KernelsTexel, KernelsTexel},
 	} {
 		c := MinimalCaps()
-		c.Type, c.TexelReads = test.device, test.texels
+		c.Type, c.TexelReads, c.SubgroupShuffle, c.SubgroupSize = test.device, test.texels, true, 8
 		p, err := Lower(headFragment(t, 8, 8), c, Options{Kernels: test.ask})
 		if err != nil {
 			t.Fatal(err)
@@ -55,6 +56,21 @@ func TestKernels(t *testing.T) {
 		if p.Kernels != test.want || strings.Contains(got, "shared") != (test.want == KernelsShared) || strings.Contains(got, "texel") != (test.want == KernelsTexel) {
 			t.Errorf("%+v: plan of kernels %s with %s", test, p.Kernels, got)
 		}
+	}
+	for _, lanes := range []int{0, 2, 6, 32} {
+		c := MinimalCaps()
+		c.Type, c.TexelReads, c.SubgroupShuffle, c.SubgroupSize = "cpu", true, true, lanes
+		if k := KernelsFor(c); k != KernelsLane {
+			t.Errorf("kernels %s for subgroups of %d lanes", k, lanes)
+		}
+		_, err := Lower(headFragment(t, 8, 8), c, Options{Kernels: KernelsTexel})
+		if want := fmt.Sprintf(`those of device "minimal Vulkan 1.0" have %d (shuffle: true)`, lanes); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("subgroups of %d lanes: %v", lanes, err)
+		}
+	}
+	c := MinimalCaps()
+	if c.SubgroupSize = 8; CheckKernels(c, KernelsTexel) == nil {
+		t.Error("subgroups that do not shuffle will do")
 	}
 	if _, err := Lower(headFragment(t, 8, 8), MinimalCaps(), Options{Kernels: "tensor"}); err == nil || !strings.Contains(err.Error(), `kernels "tensor", want one of lane, texel, shared`) {
 		t.Errorf("kernels that do not exist: %v", err)

@@ -20,7 +20,7 @@ func (l *lowering) linear(n *graph.Node, op *graph.Linear) error {
 		return err
 	}
 	return l.dispatch(n, Dispatch{
-		Kernel: "linear_f32",
+		Kernel: l.kernelFloat32("linear"),
 		Spec:   []uint32{lanes, 1, 1, uint32(images)},
 		Push:   []uint32{0, uint32(k / 4), uint32(c / 4)},
 		Bind:   []Binding{l.input(n, 0), l.packMatrix(op.Weight), l.packVector(bias), {Tensor: out}},

@@ -24,7 +24,8 @@ const (
 const (
 	// KernelsLane are for CPUs: of a 1×1 convolution every lane computes a tile on its own, from memory that a cache keeps near.
 	KernelsLane = "lane"
-	// KernelsTexel are the same, but what convolutions read they read from texel buffers, for devices with Caps.TexelReads.
+	// KernelsTexel are the same, but read from texel buffers, and the lanes of a subgroup fetch weights for each other. They
+	// are for devices with Caps.TexelReads, and run on those whose subgroups have 4 to 16 lanes and shuffle.
 	KernelsTexel = "texel"
 	// KernelsShared are for GPUs: workgroups compute larger tiles together, by way of shared memory.
 	KernelsShared = "shared"
@@ -38,10 +39,23 @@ func KernelsFor(c Caps) string {
 	switch {
 	case c.Type != "cpu":
 		return KernelsShared
-	case c.TexelReads:
+	case c.TexelReads && CheckKernels(c, KernelsTexel) == nil:
 		return KernelsTexel
 	}
 	return KernelsLane
+}
+
+// CheckKernels returns why a device cannot have a set of kernels, nil if it can. What a network asks for beyond that, such as
+// large buffers, Lower and gpu.NewExecutor find out.
+func CheckKernels(c Caps, kernels string) error {
+	if !slices.Contains(Kernels, kernels) {
+		return fmt.Errorf("kernels %q, want one of %s", kernels, strings.Join(Kernels, ", "))
+	}
+	if s := c.SubgroupSize; kernels == KernelsTexel && !(c.SubgroupShuffle && s >= 4 && s <= 16 && s&(s-1) == 0) {
+		return fmt.Errorf("kernels %q want subgroups of 4, 8 or 16 lanes that shuffle; those of device %q have %d (shuffle: %v); take others of %s",
+			kernels, c.Name, s, c.SubgroupShuffle, strings.Join(Kernels, ", "))
+	}
+	return nil
 }
 
 // Options are a caller's wishes for a Plan.
@@ -152,8 +166,8 @@ func (l *lowering) setPrecision(opts Options) error {
 
 func (l *lowering) setKernels(opts Options) error {
 	l.plan.Kernels = cmp.Or(opts.Kernels, KernelsFor(l.caps))
-	if !slices.Contains(Kernels, l.plan.Kernels) {
-		return fmt.Errorf("netplan: %s: kernels %q, want one of %s", l.g.Model, l.plan.Kernels, strings.Join(Kernels, ", "))
+	if err := CheckKernels(l.caps, l.plan.Kernels); err != nil {
+		return fmt.Errorf("netplan: %s: %w", l.g.Model, err)
 	}
 	return nil
 }
@@ -164,6 +178,15 @@ func (l *lowering) kernel(op string) string {
 		op += "_texel"
 	}
 	return op + "_" + l.kernelType
+}
+
+// kernelFloat32 is kernel for those that work on no maps. They read from texel buffers only where it helps: at other drivers
+// these kernels are no candidates for anything, and one of them crashed (lavapipe 26.1).
+func (l *lowering) kernelFloat32(op string) string {
+	if l.plan.Kernels == KernelsTexel && l.caps.TexelReads {
+		op += "_texel"
+	}
+	return op + "_f32"
 }
 
 // Workgroup sizes and shared memory the kernels use at most; every Vulkan device has them.

@@ -43,6 +43,7 @@ func lower(t testing.TB, s *models.Spec, h, w int, opts netplan.Options) *netpla
 	caps := netplan.MinimalCaps()
 	if opts.Kernels == netplan.KernelsTexel {
 		caps.MaxTexelElements = mostTexels // 65536, which every device promises, are too few
+		caps.SubgroupShuffle, caps.SubgroupSize, caps.TexelReads = true, 8, true
 	}
 	p, err := netplan.Lower(fused(t, s, h, w), caps, opts)
 	if err != nil {
@@ -277,7 +278,9 @@ func TestMaxBatch(t *testing.T) {
 // TestFewTexels: a device whose texel buffers are too small is told of by name, with what to do.
 func TestFewTexels(t *testing.T) {
 	s := models.All()[0]
-	_, err := netplan.Lower(fused(t, s, s.Transform.Size, s.Transform.Size), netplan.MinimalCaps(), netplan.Options{Kernels: netplan.KernelsTexel})
+	caps := netplan.MinimalCaps()
+	caps.SubgroupShuffle, caps.SubgroupSize = true, 8
+	_, err := netplan.Lower(fused(t, s, s.Transform.Size, s.Transform.Size), caps, netplan.Options{Kernels: netplan.KernelsTexel})
 	if err == nil || !strings.Contains(err.Error(), "minimal Vulkan 1.0") || !strings.Contains(err.Error(), "use other kernels than texel") {
 		t.Errorf("error %v, want one that names the device and says to use other kernels", err)
 	}

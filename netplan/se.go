@@ -33,7 +33,7 @@ func (l *lowering) se(n *graph.Node, op *graph.SE) error {
 		return err
 	}
 	return l.dispatch(n, Dispatch{
-		Kernel: "se_f32",
+		Kernel: l.kernelFloat32("se"),
 		Spec:   []uint32{uint32(lanes), 1, 1, uint32(channelLanes)},
 		Push:   []uint32{0, uint32(c / 4), uint32(r), uint32(tiles), uint32(in.H * in.W)},
 		Bind: []Binding{{Tensor: sums}, l.packRows(op.ReduceWeight), l.packVector(op.ReduceBias),

@@ -5,6 +5,9 @@
 // Groups: (ceil(batch·ceil(pixels/ROWS) / lanes), ceil(N/(4·COLS4)), 1).
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#if defined(TEXEL)
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 #include "types.glsl"
 #include "activation.glsl"
 
@@ -14,6 +17,9 @@ layout(constant_id = 4) const bool GATE = false;
 layout(constant_id = 5) const bool RESIDUAL = false;
 layout(constant_id = 6) const uint COLS4 = 4;
 layout(constant_id = 7) const uint ROWS = 8;
+#if defined(TEXEL)
+layout(constant_id = 8) const uint SUBGROUP = 8;
+#endif
 
 layout(push_constant) uniform Push {
   uint batch;
@@ -34,16 +40,18 @@ READS4(5, R, residual);                                          // [batch][pixe
 
 void main() {
   uint tiles = (p.pixels + ROWS - 1u) / ROWS;  // of one image: the rows of a lane belong to one
-  uint image = gl_GlobalInvocationID.x / tiles;
-  uint pixel0 = gl_GlobalInvocationID.x % tiles * ROWS;
+  uint lane = gl_GlobalInvocationID.x;
+  if (FIRST_LANE(lane) / tiles >= p.batch) return;
+  uint image = min(lane / tiles, p.batch - 1u);
+  uint pixel0 = lane % tiles * ROWS;
   uint col4 = gl_WorkGroupID.y * COLS4;
-  if (image >= p.batch) return;
   uint row0 = image * p.pixels;
   uint rowAt[ROWS];
   // The last tile of an image reads its last row again and does not store it.
   for (uint r = 0u; r < ROWS; r++) rowAt[r] = (row0 + min(pixel0 + r, p.pixels - 1u)) * p.k4;
   vec4 acc[ROWS][COLS4];
   multiplyTile(rowAt, image * p.k4, p.k4, p.n4, col4, GATE, acc);
+  if (lane / tiles >= p.batch) return;
   for (uint c = 0u; c < COLS4; c++) {
     if (col4 + c >= p.n4) break;
     vec4 b = FLOAT4(bias, col4 + c);

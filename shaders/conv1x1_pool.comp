@@ -4,6 +4,9 @@
 // sums are added in a fixed order. Groups: (ceil(N/(4·COLS4)), batch, 1).
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#if defined(TEXEL)
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 #include "types.glsl"
 #include "activation.glsl"
 
@@ -12,6 +15,9 @@ layout(constant_id = 0) const uint LANES = 64;
 layout(constant_id = 3) const uint ACT = 1;
 layout(constant_id = 4) const uint COLS4 = 4;  // at most LANES
 layout(constant_id = 5) const uint ROWS = 8;
+#if defined(TEXEL)
+layout(constant_id = 6) const uint SUBGROUP = 8;
+#endif
 
 layout(push_constant) uniform Push {
   uint batch;
@@ -39,7 +45,8 @@ void main() {
     b[c] = FLOAT4(bias, min(col4 + c, p.n4 - 1u));
     sum[c] = vec4(0.0);
   }
-  for (uint row0 = lane * ROWS; row0 < p.pixels; row0 += LANES * ROWS) {
+  for (uint turn = 0u; turn + FIRST_LANE(lane) * ROWS < p.pixels; turn += LANES * ROWS) {
+    uint row0 = turn + lane * ROWS;
     uint rowAt[ROWS];
     for (uint r = 0u; r < ROWS; r++) rowAt[r] = (image * p.pixels + min(row0 + r, p.pixels - 1u)) * p.k4;
     vec4 acc[ROWS][COLS4];

@@ -30,7 +30,9 @@ var Variants = slices.Concat(
 	dtypes("conv1x1_pool", "TEXEL"),
 	[]Variant{
 		{Name: "linear_f32", Source: "linear.comp"},
+		{Name: "linear_texel_f32", Source: "linear.comp", Defines: []string{"TEXEL"}},
 		{Name: "se_f32", Source: "se.comp"},
+		{Name: "se_texel_f32", Source: "se.comp", Defines: []string{"TEXEL"}},
 		{Name: "resize", Source: "resize.comp"},
 
 		// No part of any network: what a device can do at most (gpu.Device.Roofs).

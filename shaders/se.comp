@@ -3,6 +3,7 @@
 // with SiLU down to `reduced` values, a linear layer with a sigmoid up again. One workgroup per image;
 // every sum has a fixed order. Groups: (batch, 1, 1).
 #extension GL_GOOGLE_include_directive : require
+#include "types.glsl"
 #include "activation.glsl"
 
 layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z_id = 2) in;
@@ -18,12 +19,12 @@ layout(push_constant) uniform Push {
   uint pixels;        // of the map the tiles sum
 } p;
 
-layout(std430, binding = 0) readonly buffer S { vec4 tileSums[]; };   // [batch][tiles][channels4]
-layout(std430, binding = 1) readonly buffer W1 { vec4 w1[]; };        // [reduced][channels4]
-layout(std430, binding = 2) readonly buffer B1 { float b1[]; };       // [reduced]
-layout(std430, binding = 3) readonly buffer W2 { vec4 w2[]; };        // [reduced][channels4]
-layout(std430, binding = 4) readonly buffer B2 { vec4 b2[]; };        // [channels4]
-layout(std430, binding = 5) writeonly buffer Y { vec4 y[]; };         // [batch][channels4]
+READS_FLOAT4(0, S, tileSums);                                  // [batch][tiles][channels4]
+READS_FLOAT4(1, W1, w1);                                       // [reduced][channels4]
+READS_FLOAT4(2, B1, b1);                                       // [reduced]
+READS_FLOAT4(3, W2, w2);                                       // [reduced][channels4]
+READS_FLOAT4(4, B2, b2);                                       // [channels4]
+layout(std430, binding = 5) writeonly buffer Y { vec4 y[]; };  // [batch][channels4]
 
 const uint MAX_CHANNELS4 = 832u;  // 3328 channels
 const uint MAX_REDUCED = 128u;
@@ -39,7 +40,7 @@ vec4 sumTiles(uint image, uint part, uint c) {
   vec4 total = vec4(0.0);
   for (uint i = part; i < 8u * PARTS; i += PARTS) {
     vec4 sum = vec4(0.0);
-    for (uint t = i; t < p.tiles; t += 8u * PARTS) sum += tileSums[(image * p.tiles + t) * p.channels4 + c];
+    for (uint t = i; t < p.tiles; t += 8u * PARTS) sum += FLOAT4(tileSums, (image * p.tiles + t) * p.channels4 + c);
     total += sum;
   }
   return total;
@@ -65,19 +66,19 @@ void main() {
     uint r = r0 + lane / SPLIT;
     float dotPart = 0.0;
     if (r < p.reduced)
-      for (uint c = lane % SPLIT; c < p.channels4; c += SPLIT) dotPart += dot(mean[c], w1[r * p.channels4 + c]);
+      for (uint c = lane % SPLIT; c < p.channels4; c += SPLIT) dotPart += dot(mean[c], FLOAT4(w1, r * p.channels4 + c));
     parts[lane] = dotPart;
     barrier();
     if (lane < LANES / SPLIT && r0 + lane < p.reduced) {
-      float sum = b1[r0 + lane];
+      float sum = FLOAT4(b1, (r0 + lane) / 4u)[(r0 + lane) % 4u];
       for (uint i = 0u; i < SPLIT; i++) sum += parts[lane * SPLIT + i];
       reducedValues[r0 + lane] = sum / (1.0 + exp(-sum));
     }
     barrier();
   }
   for (uint c = lane; c < p.channels4; c += LANES) {
-    vec4 sum = b2[c];
-    for (uint r = 0u; r < p.reduced; r++) sum += reducedValues[r] * w2[r * p.channels4 + c];
+    vec4 sum = FLOAT4(b2, c);
+    for (uint r = 0u; r < p.reduced; r++) sum += reducedValues[r] * FLOAT4(w2, r * p.channels4 + c);
     y[image * p.channels4 + c] = sigmoid(sum);
   }
 }

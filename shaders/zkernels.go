@@ -189,6 +189,7 @@ var reflections = map[string]Reflection{
 			{ID: 3, Name: "ACT", Default: 1},
 			{ID: 4, Name: "COLS4", Default: 4},
 			{ID: 5, Name: "ROWS", Default: 8},
+			{ID: 6, Name: "SUBGROUP", Default: 8},
 		},
 	},
 	"conv1x1_pool_texel_f16p": {
@@ -206,6 +207,7 @@ var reflections = map[string]Reflection{
 			{ID: 3, Name: "ACT", Default: 1},
 			{ID: 4, Name: "COLS4", Default: 4},
 			{ID: 5, Name: "ROWS", Default: 8},
+			{ID: 6, Name: "SUBGROUP", Default: 8},
 		},
 	},
 	"conv1x1_pool_texel_f32": {
@@ -223,6 +225,7 @@ var reflections = map[string]Reflection{
 			{ID: 3, Name: "ACT", Default: 1},
 			{ID: 4, Name: "COLS4", Default: 4},
 			{ID: 5, Name: "ROWS", Default: 8},
+			{ID: 6, Name: "SUBGROUP", Default: 8},
 		},
 	},
 	"conv1x1_shared_f16": {
@@ -313,6 +316,7 @@ var reflections = map[string]Reflection{
 			{ID: 5, Name: "RESIDUAL", Default: 0},
 			{ID: 6, Name: "COLS4", Default: 4},
 			{ID: 7, Name: "ROWS", Default: 8},
+			{ID: 8, Name: "SUBGROUP", Default: 8},
 		},
 	},
 	"conv1x1_texel_f16p": {
@@ -334,6 +338,7 @@ var reflections = map[string]Reflection{
 			{ID: 5, Name: "RESIDUAL", Default: 0},
 			{ID: 6, Name: "COLS4", Default: 4},
 			{ID: 7, Name: "ROWS", Default: 8},
+			{ID: 8, Name: "SUBGROUP", Default: 8},
 		},
 	},
 	"conv1x1_texel_f32": {
@@ -355,6 +360,7 @@ var reflections = map[string]Reflection{
 			{ID: 5, Name: "RESIDUAL", Default: 0},
 			{ID: 6, Name: "COLS4", Default: 4},
 			{ID: 7, Name: "ROWS", Default: 8},
+			{ID: 8, Name: "SUBGROUP", Default: 8},
 		},
 	},
 	"conv_dw_f16": {
@@ -702,6 +708,21 @@ var reflections = map[string]Reflection{
 			{ID: 3, Name: "IMAGES", Default: 1},
 		},
 	},
+	"linear_texel_f32": {
+		Bindings: []Binding{
+			{Name: "x", Write: false, Texel: true},
+			{Name: "w", Write: false, Texel: true},
+			{Name: "bias", Write: false, Texel: true},
+			{Name: "Y", Write: true},
+		},
+		PushBytes: 12,
+		Spec: []SpecConst{
+			{ID: 0, Name: "LANES", Default: 32},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "IMAGES", Default: 1},
+		},
+	},
 	"resize": {
 		Bindings: []Binding{
 			{Name: "P", Write: false},
@@ -762,6 +783,23 @@ var reflections = map[string]Reflection{
 			{Name: "B1", Write: false},
 			{Name: "W2", Write: false},
 			{Name: "B2", Write: false},
+			{Name: "Y", Write: true},
+		},
+		PushBytes: 20,
+		Spec: []SpecConst{
+			{ID: 0, Name: "LANES", Default: 128},
+			{ID: 1, Name: "", Default: 1},
+			{ID: 2, Name: "", Default: 1},
+			{ID: 3, Name: "CHANNEL_LANES", Default: 128},
+		},
+	},
+	"se_texel_f32": {
+		Bindings: []Binding{
+			{Name: "tileSums", Write: false, Texel: true},
+			{Name: "w1", Write: false, Texel: true},
+			{Name: "b1", Write: false, Texel: true},
+			{Name: "w2", Write: false, Texel: true},
+			{Name: "b2", Write: false, Texel: true},
 			{Name: "Y", Write: true},
 		},
 		PushBytes: 20,

@@ -64,7 +64,9 @@ func TestEveryKernelIsSmoked(t *testing.T) {
 		case netplan.KernelsTexel:
 			texel = "_texel"
 		}
-		p, err := netplan.Lower(g, netplan.MinimalCaps(), netplan.Options{Kernels: kind})
+		caps := netplan.MinimalCaps()
+		caps.SubgroupShuffle, caps.SubgroupSize, caps.TexelReads = true, 8, true
+		p, err := netplan.Lower(g, caps, netplan.Options{Kernels: kind})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,8 +74,8 @@ func TestEveryKernelIsSmoked(t *testing.T) {
 		for _, d := range p.Dispatches {
 			kernels[d.Kernel] = true
 		}
-		for _, k := range []string{"conv_stem" + texel + "_f32", "conv_dw" + texel + "_f32", "se_f32", "conv1x1" + shared + texel + "_f32",
-			"conv1x1_pool" + shared + texel + "_f32", "linear_f32"} {
+		for _, k := range []string{"conv_stem" + texel + "_f32", "conv_dw" + texel + "_f32", "se" + texel + "_f32", "conv1x1" + shared + texel + "_f32",
+			"conv1x1_pool" + shared + texel + "_f32", "linear" + texel + "_f32"} {
 			if !kernels[k] {
 				t.Errorf("%s kernels: no dispatch of %s", kind, k)
 			}

@@ -185,7 +185,7 @@ func (c Case) class(in graph.Shape) (string, error) {
 	}
 	var sb strings.Builder
 	caps := netplan.MinimalCaps()
-	caps.MaxTexelElements = math.MaxInt32
+	caps.MaxTexelElements, caps.SubgroupShuffle, caps.SubgroupSize = math.MaxInt32, true, 8
 	for _, kernels := range netplan.Kernels {
 		p, err := netplan.Lower(g, caps, netplan.Options{Kernels: kernels})
 		if err != nil {
@@ -193,7 +193,7 @@ func (c Case) class(in graph.Shape) (string, error) {
 		}
 		for _, d := range p.Dispatches {
 			fmt.Fprint(&sb, d.Kernel)
-			if d.Kernel != "se_f32" { // whose lanes depend on the number of tiles
+			if !strings.HasPrefix(d.Kernel, "se_") { // whose lanes depend on the number of tiles
 				fmt.Fprint(&sb, d.Spec)
 			}
 			for _, w := range d.Push {

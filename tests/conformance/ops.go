@@ -42,7 +42,7 @@ func CandidatesFor(c netplan.Caps) []Candidate {
 	const texels = 1 << 24
 	return slices.DeleteFunc(Candidates(), func(cand Candidate) bool {
 		k := cand.Options.Kernels
-		return cand.Options.Packed && !c.Storage16 || k == netplan.KernelsFor(c) || k == netplan.KernelsTexel && c.MaxTexelElements < texels
+		return cand.Options.Packed && !c.Storage16 || k == netplan.KernelsFor(c) || k != "" && netplan.CheckKernels(c, k) != nil || k == netplan.KernelsTexel && c.MaxTexelElements < texels
 	})
 }
 

@@ -78,14 +78,17 @@ var kernels = []mutation{
 
 	{name: "1x1 tile: the last four input channels left out", file: fileTile, edits: swap("k < k4; k++", "k + 1u < k4; k++"), cases: project, by: "exact real network golden"},
 	{name: "1x1 tile: the last 3 of 891 input channels left out", file: fileTile, edits: swap("k < k4; k++", "k < k4 - (k4 == 224u ? 2u : 0u); k++"), cases: deep, by: "exact real network"},
-	{name: "1x1 tile: weights of neighbouring channels swapped", file: fileTile, edits: swap("w0 = FLOAT4(w, wAt), w1 = FLOAT4(w, wAt + n4),", "w0 = FLOAT4(w, wAt + n4), w1 = FLOAT4(w, wAt),"), cases: expand, by: "exact real network golden"},
-	{name: "1x1 tile: every other group of columns from its neighbour", file: fileTile, edits: swap("min(col4 + c, n4 - 1u);", "min(col4 + c / 2u, n4 - 1u);"), cases: expand, by: "exact real network golden"},
+	{name: "1x1 tile: weights of neighbouring channels swapped", file: fileTile, edits: swap("w0 = WEIGHT(0u, c), w1 = WEIGHT(1u, c)", "w0 = WEIGHT(1u, c), w1 = WEIGHT(0u, c)"), cases: expand, by: "exact real network golden"},
+	{name: "1x1 tile: every other group of columns from its neighbour", file: fileTile, edits: []edit{{"min(col4 + c, n4 - 1u)", "min(col4 + c / 2u, n4 - 1u)"}, {"min(col4 + q % COLS4, n4 - 1u)", "min(col4 + q % COLS4 / 2u, n4 - 1u)"}}, cases: expand, by: "exact real network golden"},
+	{name: "1x1 tile: weights from the lane beside", file: fileTile, edits: swap("% SUBGROUP)\n", "% SUBGROUP ^ 1u)\n"), cases: expand, by: "exact real network golden"},
+	{name: "1x1 tile: the second part of the weights like the first", file: fileTile, edits: swap("min(i * SUBGROUP + gl_SubgroupInvocationID, WEIGHTS - 1u)", "gl_SubgroupInvocationID"), cases: expand, by: "exact real network golden"},
 	{name: "1x1 tile: accumulator in float16", file: fileTile, edits: swap("acc[r][c] += sum;", "acc[r][c] = "+half("acc[r][c] + sum")+";"), cases: expand + "," + deep, by: "exact real network golden"},
 	{name: "1x1 tile: sums of four products in float16", file: fileTile, edits: swap("acc[r][c] += sum;", "acc[r][c] += "+half("sum")+";"), cases: expand, by: "exact real network golden"},
 	{name: "1x1 tile: inputs cut to 10 bits of mantissa", file: fileTile, edits: swap("a[r] = LOAD4(x, rowAt[r] + k);", "a[r] = uintBitsToFloat(floatBitsToUint(LOAD4(x, rowAt[r] + k)) & 0xffffe000u);"), cases: expand, by: "real network golden"},
 	{name: "1x1 tile: the accumulator starts with the first input", file: fileTile, edits: swap("acc[r][c] = vec4(0.0);", "acc[r][c] = c == 1u ? LOAD4(x, rowAt[r]) : vec4(0.0);"), cases: expand, by: "exact real network golden"},
 	{name: "1x1 tile: the gate applied to the first row only", file: fileTile, edits: swap("for (uint r = 0u; r < ROWS; r++) a[r] *= g;", "a[0] *= g;"), cases: project, by: "exact real network golden"},
 
+	{name: "1x1: lanes beyond the batch leave, and the weights they fetch with them", file: fileConv, edits: swap("if (FIRST_LANE(lane) / tiles", "if (lane / tiles"), cases: expand, by: "exact real"},
 	{name: "1x1: bias dropped", file: fileConv, edits: swap("activate(acc[r][c] + b, ACT)", "activate(acc[r][c], ACT)"), cases: expand, by: "exact real network golden"},
 	{name: "1x1: bias of the other four columns", file: fileConv, edits: swap("vec4 b = FLOAT4(bias, col4 + c);", "vec4 b = FLOAT4(bias, (col4 + c) ^ 1u);"), cases: expand, by: "exact real network golden"},
 	{name: "1x1: residual added before the activation", file: fileConv, edits: []edit{{"vec4 v = activate(acc[r][c] + b, ACT);", "vec4 v = acc[r][c] + b;"}, {"y[at] = STORE4(v);", "y[at] = STORE4(activate(v, ACT));"}}, cases: both, by: "real"},
@@ -100,6 +103,7 @@ var kernels = []mutation{
 	{name: "1x1: results stored in float16", file: fileConv, edits: swap("y[at] = STORE4(v);", "y[at] = STORE4("+half("v")+");"), cases: expand, by: "exact real network golden"},
 
 	{name: "head: no barrier before the sums are added", file: filePool, edits: swap("barrier();", ""), cases: headLong, by: "interface exact real"},
+	{name: "head: lanes without rows leave, and the weights they fetch with them", file: filePool, edits: swap("turn + FIRST_LANE(lane) * ROWS", "turn + lane * ROWS"), cases: headLong, by: "exact real"},
 	{name: "head: mean over the map padded to eights", file: filePool, edits: swap("total / float(p.pixels)", "total / float((p.pixels + 7u) / 8u * 8u)"), cases: head, by: "exact real network golden"},
 	{name: "head: the last pixel counted for the whole tile", file: filePool, edits: swap("if (row0 + r >= p.pixels) break;", ""), cases: head, by: "exact real network golden"},
 	{name: "head: the last lane's sum left out", file: filePool, edits: swap("i < LANES; i++) total += sums", "i + 1u < LANES; i++) total += sums"), cases: headSmall, by: "exact real"},
@@ -163,8 +167,8 @@ var kernels = []mutation{
 
 	{name: "linear: no barrier before the parts are added", file: fileLinear, edits: swap("barrier();", ""), cases: linear, by: "interface exact real network golden", on: "swiftshader"},
 	{name: "linear: the inputs' tail left out", file: fileLinear, edits: swap("k < p.k4; k += LANES", "k - lane + LANES <= p.k4; k += LANES"), cases: linearOdd, by: "exact real"},
-	{name: "linear: bias of the first four for all", file: fileLinear, edits: swap("bias[col4 + lane % 2u]", "bias[col4]"), cases: linear, by: "exact real network golden"},
-	{name: "linear: every image reads the first", file: fileLinear, edits: swap("x[xAt[i] + k]", "x[k]"), cases: linear, by: "exact real network golden"},
+	{name: "linear: bias of the first four for all", file: fileLinear, edits: swap("FLOAT4(bias, col4 + lane % 2u)", "FLOAT4(bias, col4)"), cases: linear, by: "exact real network golden"},
+	{name: "linear: every image reads the first", file: fileLinear, edits: swap("FLOAT4(x, xAt[i] + k)", "FLOAT4(x, k)"), cases: linear, by: "exact real network golden"},
 	{name: "linear: sums in float16", file: fileLinear, edits: swap("acc[2u * i] += a[i][j] * w0;", "acc[2u * i] = "+half("acc[2u * i] + a[i][j] * w0")+";"), cases: linear, by: "exact network golden"},
 
 	{name: "linear: the last image not written", file: fileLinear, edits: swap("image0 + lane / 2u < p.batch", "image0 + lane / 2u + 1u < p.batch"), cases: linear, by: "exact real network golden"},
@@ -181,7 +185,7 @@ var kernels = []mutation{
 	{name: "SE: sums of the first tile for all", file: fileSE, edits: swap("(image * p.tiles + t)", "(image * p.tiles)"), cases: depthwise, by: "exact real network golden"},
 	{name: "SE: the last four channels left out of the products", file: fileSE, edits: swap("c < p.channels4; c += SPLIT", "c + 1u < p.channels4; c += SPLIT"), cases: depthwise, by: "real network golden"},
 	{name: "SE: the last reduced value left out", file: fileSE, edits: swap("r < p.reduced; r++", "r + 1u < p.reduced; r++"), cases: depthwise, by: "exact real network golden"},
-	{name: "SE: bias of the reduction forgotten", file: fileSE, edits: swap("float sum = b1[r0 + lane];", "float sum = 0.0;"), cases: depthwise, by: "exact real network golden"},
+	{name: "SE: bias of the reduction forgotten", file: fileSE, edits: swap("float sum = FLOAT4(b1, (r0 + lane) / 4u)[(r0 + lane) % 4u];", "float sum = 0.0;"), cases: depthwise, by: "exact real network golden"},
 	{name: "SE: ReLU for SiLU", file: fileSE, edits: swap("sum / (1.0 + exp(-sum));", "max(sum, 0.0);"), cases: depthwise, by: "real network golden"},
 	{name: "SE: hard sigmoid", file: fileSE, edits: swap("= sigmoid(sum);", "= clamp(sum / 6.0 + 0.5, 0.0, 1.0);"), cases: depthwise, by: "real network golden"},
 	{name: "SE: all gates to the first image's row", file: fileSE, edits: swap("y[image * p.channels4 + c]", "y[c]"), cases: depthwise, by: "exact real network golden"},
