@@ -180,8 +180,8 @@ func (l *lowering) kernel(op string) string {
 	return op + "_" + l.kernelType
 }
 
-// kernelFloat32 is kernel for those that work on no maps. They read from texel buffers only where it helps: at other drivers
-// these kernels are no candidates for anything, and one of them crashed (lavapipe 26.1).
+// kernelFloat32 is kernel for those that work on no maps. They read from texel buffers only where that is faster: another
+// driver crashed on it (lavapipe 26.1).
 func (l *lowering) kernelFloat32(op string) string {
 	if l.plan.Kernels == KernelsTexel && l.caps.TexelReads {
 		op += "_texel"
