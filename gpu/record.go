@@ -169,6 +169,7 @@ var texelFormats = map[netplan.Texel]vk.Format{
 func (s *slot) newView(r *recording, bind netplan.Binding, buf *buffer, offset, size int64) (view handle, err error) {
 	texel := s.plan.TexelOf(bind)
 	size = min(size/texel.Bytes(), s.d.info.Caps.MaxTexelElements) * texel.Bytes() // an overhang may be too large
+	size = oneVariant(size, min(buf.size-offset, s.d.info.Caps.MaxTexelElements*texel.Bytes()))
 	err = s.d.call("vkCreateBufferView", func() (res vk.Result) {
 		view, res = shimCreateBufferView(s.d.dev, handleOf(buf.h), texelFormats[texel], offset, size)
 		return res
@@ -177,6 +178,17 @@ func (s *slot) newView(r *recording, bind netplan.Binding, buf *buffer, offset, 
 		r.views = append(r.views, view)
 	}
 	return view, err
+}
+
+// oneVariant returns the size of a view that needs size bytes and may have up to most. lavapipe (Mesa 22.3) takes the second
+// byte of a view's size for a number of mipmaps and compiles a kernel once more for views where it is zero; the second code
+// gets into its cache on disk under a name that only the next process looks for. No kernel reads what is added.
+func oneVariant(size, most int64) int64 {
+	const step = 256 // whole texels of every format
+	if size&0xff00 == 0 && size+step <= most {
+		return size + step
+	}
+	return size
 }
 
 // newCommandBuffer allocates a command buffer and records ops into it.
