@@ -19,7 +19,8 @@ type quirk struct {
 //
 // What no edit of Caps can mend is mended where it is, for every driver: SwiftShader leaks a thread-specific
 // key with every instance and ends the process at about the thousandth (anchor in loader.go); it takes
-// SPIR-V whose capabilities it lacks and computes garbage (checkCapabilities).
+// SPIR-V whose capabilities it lacks and computes garbage (checkCapabilities). lavapipe compiles kernels twice for texel
+// buffers of some sizes (oneVariant in record.go).
 var quirks = []quirk{{
 	reason: "lavapipe before Mesa 25 silently ends the loops of an invocation after 65535 iterations in all",
 	source: "gpu.TestLongLoops",
