@@ -27,7 +27,7 @@ BUILDVCS := $(if $(shell git rev-parse HEAD 2>/dev/null),auto,false)
 cache = mkdir -p build/shader-cache/$(1) && MESA_SHADER_CACHE_DIR="$(CURDIR)/build/shader-cache/$(1)"
 
 # Compiled pipelines too. Subcommands keep them in the user's cache.
-test test-short test-device conformance mutation race soak: export VKINFER_PIPELINE_CACHE = $(CURDIR)/build/pipelines
+test test-short test-device device-ops device-others conformance mutation race soak: export VKINFER_PIPELINE_CACHE = $(CURDIR)/build/pipelines
 
 # Packages whose tests reach a Vulkan driver, by way of the only package with cgo; and the others.
 reach = go list -f '{{.ImportPath}} {{join .Deps " "}} {{join .TestImports " "}} {{join .XTestImports " "}} ' ./...
@@ -57,7 +57,7 @@ run: ## install what is missing, build, get weights, classify a picture (MODEL=,
 # The validation layers are there after install-deps; whatever they say fails a test.
 .PHONY: test
 test: export VKINFER_VALIDATION = 1
-test: ## run all tests on the system's Vulkan driver, and with the race detector (under 10 minutes)
+test: ## run all tests on the system's Vulkan driver, and with the race detector (the first time up to half an hour, as drivers compile)
 	@scripts/install-deps.sh build test
 	@$(MAKE) --no-print-directory vet test-pure test-device race
 
@@ -69,13 +69,20 @@ test-short: ## run the quick tests, on whatever driver is there
 test-pure: ## run the tests that need no Vulkan
 	$(gotest) $(pure_packages)
 
-# -count=1: go's test cache does not know which driver ran.
-.PHONY: test-device
+# TestOps mostly waits for the one thread in which a driver of Mesa compiles, as do the other tests: two processes share the
+# cores better. -count=1: go's test cache does not know which driver ran.
+.PHONY: test-device device-ops device-others
 test-device: ## run the tests that use Vulkan on the system's driver (or that of VK_DRIVER_FILES)
-	$(call cache,system) $(gotest) -count=1 $(device_packages)
+	@$(MAKE) --no-print-directory -j2 $(if $(findstring -run,$(TESTFLAGS)),,device-ops) device-others
+
+device-ops:
+	$(call cache,system) $(gotest) -count=1 -run '^TestOps$$' ./tests
+
+device-others:
+	$(call cache,system) $(gotest) -count=1 $(if $(findstring -run,$(TESTFLAGS)),,-skip '^TestOps$$') $(device_packages)
 
 .PHONY: conformance
-conformance: ## run the device and conformance tests on all drivers of SETS, JOBS (2) at a time (under 15 minutes)
+conformance: ## run the device and conformance tests on all drivers of SETS, JOBS (2) at a time (the first time up to an hour, as drivers compile)
 	@scripts/install-deps.sh build test
 	@scripts/conformance.sh "$(DRIVERS)" "$(SETS)" -timeout 30m $(TESTFLAGS)
 
