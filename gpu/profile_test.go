@@ -64,8 +64,7 @@ func TestProfile(t *testing.T) {
 }
 
 // TestRoofs looks for rates that a real machine can have, and for ones that none can: a driver that leaves
-// the loops out, or copies nothing, would be far above.
-// TestRoofs: the roofs are plausible; with -short by one way into the memory. TestProfile, whose way they take, has all of them.
+// the loops out, or copies nothing, would be far above. It takes two ways into the memory, with -short one; TestProfile has all.
 func TestRoofs(t *testing.T) {
 	names := []string{"staging", "direct"}
 	if testing.Short() {
